@@ -1,0 +1,176 @@
+//! The app: builds everything, owns it, ends it. Its verbs, which all front ends share, are on
+//! [`access::Reader`], [`access::Operator`] and [`access::Admin`], one file a noun.
+
+pub mod access;
+pub mod home;
+pub mod jobs;
+pub mod plugins;
+pub mod providers;
+pub mod servers;
+pub mod tokens;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::app::home::Home;
+use crate::app::tokens::Tokens;
+use crate::config::Config;
+use crate::effects::context::Outside;
+use crate::error::Error;
+use crate::jobs::run::Runner;
+use crate::jobs::worker::{WorkerOptions, Workers};
+use crate::model::names::{InvalidName, WorkerId};
+use crate::plugins::catalog::Catalog;
+use crate::plugins::engine::Engine;
+use crate::providers::registry::{Registry, Settings};
+use crate::providers::sandbox::Pace;
+use crate::ssh::remotes::Remotes;
+use crate::storage::sqlite::{Options, Sqlite};
+use crate::storage::{Claim, Store};
+use crate::vault::Vault;
+
+/// How long whoever asks for the health waits for the database.
+const HEALTH: Duration = Duration::from_secs(5);
+
+/// Everything that a running host has.
+pub struct App {
+    home: Home,
+    store: Arc<dyn Store>,
+    catalog: Arc<Catalog>,
+    registry: Arc<Registry>,
+    remotes: Arc<Remotes>,
+    tokens: Tokens,
+    workers: Mutex<Option<Workers>>,
+    /// What outlives the request that began it.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// How the host is.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// When it was asked.
+    pub timestamp: Timestamp,
+    /// Jobs that wait, or why storage does not answer.
+    pub queued: Result<u64, String>,
+    /// Jobs that run.
+    pub running: u64,
+}
+
+impl App {
+    /// Opens the home and begins to run the jobs in it.
+    #[tracing::instrument(skip_all, fields(home = %config.home.display()))]
+    pub async fn start(config: &Config) -> Result<Arc<Self>, Error> {
+        let home = Home::open(&config.home).await?;
+        let vault = Arc::new(Vault::open(home.path()).map_err(home::unusable)?);
+        let database = home.path().join("windlass.db");
+        let store: Arc<dyn Store> = Sqlite::open(&database, &Options::default())?;
+        let registry = registry(config, &store, &vault);
+        let remotes = Arc::new(Remotes::new(store.clone(), vault.clone(), registry.clone()));
+        let tokens = Tokens::load(&store, &home).await?;
+        let engine = Arc::new(Engine::new(&config.cache).map_err(home::unusable)?);
+        let catalog = Arc::new(Catalog::built_in().map_err(Error::internal)?);
+        let worker = worker_id()?;
+        let now = Timestamp::now();
+        let claim = Claim { worker: worker.clone(), now, until: now };
+        let recovered = store.recover(&claim, true).await?;
+        if recovered > 0 {
+            info!(jobs = recovered, "jobs of an earlier run of this host go on");
+        }
+        let outside = Outside {
+            store: store.clone(),
+            providers: registry.clone(),
+            remotes: remotes.clone(),
+            vault,
+        };
+        let workers = workers(config, Runner { outside, catalog: catalog.clone(), engine }, worker);
+        Ok(Arc::new(Self {
+            home,
+            store,
+            catalog,
+            registry,
+            remotes,
+            tokens,
+            workers: Mutex::new(workers),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        }))
+    }
+
+    /// Tells those who look into the home where this host listens.
+    pub fn announce(&self, address: SocketAddr) -> Result<(), Error> {
+        self.home.announce(address)
+    }
+
+    /// Cancelled when the host is about to end.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
+    /// Takes no more, lets what runs come to a point from where the next run goes on, and closes.
+    #[tracing::instrument(skip_all)]
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(workers) = self.workers.lock().await.take() {
+            workers.stop().await;
+        }
+        self.store.close().await;
+        self.home.leave();
+    }
+
+    /// How the host is. Storage that does not answer in time does not answer.
+    pub async fn health(&self) -> Health {
+        let asked = tokio::time::timeout(HEALTH, async {
+            self.store.ping().await?;
+            self.store.job_counts().await
+        });
+        let timestamp = Timestamp::now();
+        match asked.await {
+            Ok(Ok(counts)) => {
+                Health { timestamp, queued: Ok(counts.queued), running: counts.running }
+            }
+            Ok(Err(error)) => {
+                warn!(%error, "storage does not answer");
+                Health { timestamp, queued: Err(error.to_string()), running: 0 }
+            }
+            Err(_elapsed) => {
+                let reason = format!("no answer within {} s", HEALTH.as_secs());
+                Health { timestamp, queued: Err(reason), running: 0 }
+            }
+        }
+    }
+}
+
+fn registry(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    vault: &Arc<Vault>,
+) -> Arc<Registry> {
+    let settings = Settings {
+        home: config.home.clone(),
+        hcloud_endpoint: config.hcloud_endpoint.clone(),
+        pace: if config.sandbox_instant { Pace::Instant } else { Pace::Realistic },
+    };
+    Arc::new(Registry::new(settings, store.clone(), vault.clone()))
+}
+
+/// None when this host only looks.
+fn workers(config: &Config, runner: Runner, id: WorkerId) -> Option<Workers> {
+    let limit = config.workers;
+    (limit > 0).then(|| Workers::start(runner, WorkerOptions { id, limit }))
+}
+
+/// A name that no other run of a host has.
+fn worker_id() -> Result<WorkerId, Error> {
+    let text = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
+    text.parse().map_err(|error: InvalidName| Error::internal(error))
+}

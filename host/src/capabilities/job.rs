@@ -1,0 +1,74 @@
+//! The `job` interface: steps, progress, log. None of it waits.
+
+use std::time::Duration;
+
+use bindings::windlass::plugin::job::{Host, Level};
+use bindings::windlass::plugin::types::Failure;
+use wasmtime::Result;
+
+use crate::capabilities::Capabilities;
+use crate::effects::sleep::Sleep;
+use crate::model::journal::LogLevel;
+
+/// The longest name of a step, in characters.
+const LONGEST_STEP: usize = 200;
+
+/// The most steps of a plan.
+const MOST_STEPS: usize = 100;
+
+impl Host for Capabilities {
+    fn id(&mut self) -> Result<String> {
+        self.count()?;
+        Ok(self.job.record.id.to_string())
+    }
+
+    fn plan(&mut self, steps: Vec<String>) -> Result<()> {
+        self.count()?;
+        let steps = steps.into_iter().take(MOST_STEPS).map(|step| short(&step)).collect();
+        self.job.journal().plan(steps);
+        Ok(())
+    }
+
+    fn step(&mut self, name: String) -> Result<()> {
+        self.count()?;
+        self.job.journal().step(short(&name));
+        Ok(())
+    }
+
+    fn progress(&mut self, percent: u8) -> Result<()> {
+        self.count()?;
+        self.job.journal().progress(percent);
+        Ok(())
+    }
+
+    fn log(&mut self, level: Level, message: String) -> Result<()> {
+        self.count()?;
+        let level = match level {
+            Level::Debug => LogLevel::Debug,
+            Level::Info => LogLevel::Info,
+            Level::Warn => LogLevel::Warn,
+            Level::Error => LogLevel::Error,
+        };
+        self.job.log(level, &message);
+        Ok(())
+    }
+
+    async fn sleep(&mut self, milliseconds: u64) -> Result<std::result::Result<(), Failure>> {
+        self.perform(Sleep(Duration::from_millis(milliseconds))).await
+    }
+
+    fn cancelled(&mut self) -> Result<bool> {
+        self.count()?;
+        Ok(self.job.knows_of_cancel())
+    }
+}
+
+impl Capabilities {
+    fn count(&self) -> Result<()> {
+        self.job.count_call().map_err(|stop| self.end(stop))
+    }
+}
+
+fn short(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(LONGEST_STEP).collect()
+}

@@ -1,0 +1,239 @@
+//! The way to a host: the one that was named, the one that runs on the home, or one that is part
+//! of this process for as long as the command takes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Method, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::app::home::{self, Occupant};
+use crate::cli::{Exit, Refusal};
+use crate::config::{Config, ConfigError, Flags, Target};
+use crate::http;
+
+/// How long is waited for a host that is just starting.
+const STARTING: Duration = Duration::from_secs(10);
+/// How long between two looks.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What a host that is part of this process has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Answer.
+    Looking,
+    /// Run jobs as well.
+    Working,
+}
+
+/// A host that can be asked.
+pub(super) struct Connection {
+    client: reqwest::Client,
+    url: String,
+    token: SecretString,
+    embedded: Option<Embedded>,
+}
+
+/// A host that is part of this process.
+struct Embedded {
+    app: std::sync::Arc<App>,
+    end: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Connection {
+    /// Finds a host, or starts one.
+    pub(super) async fn open(flags: &Flags, need: Need) -> Result<Self, Refusal> {
+        let target = Target::read(flags);
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT)
+            .build()
+            .map_err(|error| Refusal::new(Exit::Unreachable, error.to_string()))?;
+        let config = Config::read(flags);
+        if let Some(url) = target.url {
+            let home = config.as_ref().ok().map(|config| config.home.as_path());
+            let token = token(target.token, home)?;
+            let url = url.trim_end_matches('/').to_owned();
+            return Ok(Self { client, url, token, embedded: None });
+        }
+        let mut config = config.map_err(usage)?;
+        if let Some(occupant) = home::occupant(&config.home) {
+            let address = address_of(&config.home, occupant).await?;
+            let token = token(target.token, Some(&config.home))?;
+            return Ok(Self { client, url: format!("http://{address}"), token, embedded: None });
+        }
+        if need == Need::Looking {
+            config.workers = 0;
+        }
+        let (embedded, address) = Embedded::start(&config).await?;
+        let token = SecretString::from(embedded.app.own_token());
+        let url = format!("http://{address}");
+        Ok(Self { client, url, token, embedded: Some(embedded) })
+    }
+
+    /// Whether the host ends with this process.
+    pub(super) const fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Asks, and answers what the host says.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Refusal> {
+        body(self.send(Method::GET, path, None).await?).await
+    }
+
+    /// Sends a body, and answers what the host says.
+    pub(super) async fn post(&self, path: &str, body_: &Value) -> Result<Value, Refusal> {
+        body(self.send(Method::POST, path, Some(body_)).await?).await
+    }
+
+    /// Deletes, and answers what the host says.
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Refusal> {
+        body(self.send(Method::DELETE, path, None).await?).await
+    }
+
+    /// Opens a stream of events after this one.
+    pub(super) async fn events(&self, path: &str, after: u64) -> Result<Response, Refusal> {
+        let request = self.client.get(self.address(path)).bearer_auth(self.token.expose_secret());
+        let request = request.header("Last-Event-ID", after);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+
+    /// Ends the host, if it is part of this process: what runs goes on with the next one.
+    pub(super) async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+
+    /// The token in the home, for the one command that makes a new one.
+    pub(super) fn keep_token(&self, token: &str) -> Result<bool, Refusal> {
+        let Some(embedded) = &self.embedded else { return Ok(false) };
+        Ok(embedded.app.replace_lost_token(token)?)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, Refusal> {
+        let request = self.client.request(method, self.address(path));
+        let request = request.bearer_auth(self.token.expose_secret());
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Refusal {
+        let reason = root_cause(error);
+        let message = format!("The host at {} cannot be reached: {reason}.", self.url);
+        Refusal::new(Exit::Unreachable, message).with_next("windlass serve")
+    }
+}
+
+impl Embedded {
+    async fn start(config: &Config) -> Result<(Self, SocketAddr), Refusal> {
+        let cannot = |error: std::io::Error| {
+            Refusal::new(Exit::Refused, format!("This process cannot listen: {error}."))
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        let app = App::start(config).await?;
+        app.announce(address)?;
+        let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(http::serve(app.clone(), listener, end.clone()));
+        tasks.close();
+        Ok((Self { app, end, tasks }, address))
+    }
+
+    async fn stop(self) {
+        self.end.cancel();
+        self.tasks.wait().await;
+        self.app.stop().await;
+    }
+}
+
+/// A wrong setting is a mistake of whoever calls.
+pub(super) fn usage(error: ConfigError) -> Refusal {
+    Refusal::new(Exit::Usage, crate::error::sentence(&error.to_string()))
+}
+
+/// A host that starts says where it listens as soon as it does.
+async fn address_of(home: &Path, mut occupant: Occupant) -> Result<SocketAddr, Refusal> {
+    let pid = occupant.pid;
+    let found = tokio::time::timeout(STARTING, async {
+        loop {
+            if let Some(address) = occupant.address {
+                return address;
+            }
+            tokio::time::sleep(LOOK).await;
+            occupant = home::occupant(home).unwrap_or(occupant);
+        }
+    });
+    found.await.map_err(|_elapsed| {
+        let message = format!("The host with process id {pid} uses this home and does not answer.");
+        Refusal::new(Exit::Unreachable, message)
+    })
+}
+
+fn token(given: Option<String>, home: Option<&Path>) -> Result<SecretString, Refusal> {
+    if let Some(token) = given {
+        return Ok(SecretString::from(token));
+    }
+    let path = home.map(|home| home.join("token"));
+    let found = path.as_ref().and_then(|path| std::fs::read_to_string(path).ok());
+    found.map(|text| SecretString::from(text.trim().to_owned())).ok_or_else(|| {
+        let message = "There is no token: set WINDLASS_TOKEN, or stop the host and make a new one.";
+        Refusal::new(Exit::Refused, message).with_next("windlass token create NAME --scope admin")
+    })
+}
+
+async fn body(response: Response) -> Result<Value, Refusal> {
+    response.json().await.map_err(|error| {
+        let message = format!("The host's answer was cut off: {}.", root_cause(&error));
+        Refusal::new(Exit::Unreachable, message)
+    })
+}
+
+async fn refused(response: Response) -> Refusal {
+    let status = response.status();
+    let body: Value = response.json().await.unwrap_or_default();
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let mut message = text("error").map_or_else(|| format!("The host says {status}."), str::to_owned);
+    let fields = body.pointer("/details/fields").and_then(Value::as_array);
+    for field in fields.into_iter().flatten().skip(1) {
+        let more = field.get("message").and_then(Value::as_str).unwrap_or_default();
+        message = format!("{message}\n       {more}");
+    }
+    let next = body.get("next").and_then(Value::as_array).into_iter().flatten();
+    let next = next.filter_map(Value::as_str).map(str::to_owned).collect();
+    let exit = match status {
+        StatusCode::SERVICE_UNAVAILABLE => Exit::Unreachable,
+        _ => Exit::Refused,
+    };
+    Refusal { exit, message, next }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

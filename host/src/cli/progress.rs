@@ -1,0 +1,95 @@
+//! How a job looks while it runs: a bar for whoever watches, lines for everybody else.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::cli::terminal::Terminal;
+use crate::cli::watch::Event;
+
+/// How often the bar moves although nothing happens.
+const TICK: Duration = Duration::from_millis(120);
+
+/// A job as it is shown.
+pub(super) struct Progress<'a> {
+    terminal: &'a Terminal,
+    bar: Option<ProgressBar>,
+    percent: u64,
+    step: String,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing happened yet.
+    pub(super) fn new(terminal: &'a Terminal) -> Self {
+        let bar = terminal.is_watched().then(new_bar);
+        Self { terminal, bar, percent: 0, step: String::new() }
+    }
+
+    /// Shows what happened.
+    pub(super) fn show(&mut self, event: &Event) {
+        let text = |name: &str| event.content.get(name).and_then(Value::as_str).unwrap_or_default();
+        match event.name.as_str() {
+            "progress" => self.percent(event.content.get("progress").and_then(Value::as_u64)),
+            "step" => self.step(text("step")),
+            "log" => self.line(&format!("       {:5} {}", text("level"), text("message"))),
+            "status" => self.status(&event.content),
+            _ => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn percent(&mut self, percent: Option<u64>) {
+        self.percent = percent.unwrap_or(self.percent);
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.percent);
+        }
+    }
+
+    fn step(&mut self, step: &str) {
+        if self.bar.is_some() && !self.step.is_empty() {
+            self.line(&format!("   \u{2713}   {}", self.step));
+        }
+        step.clone_into(&mut self.step);
+        match &self.bar {
+            Some(bar) => bar.set_message(step.to_owned()),
+            None => self.line(&format!("{:4} % {step}", self.percent)),
+        }
+    }
+
+    fn status(&mut self, content: &Value) {
+        let text = |name: &str| content.get(name).and_then(Value::as_str).unwrap_or_default();
+        match (text("status"), content.get("attempt").and_then(Value::as_u64)) {
+            ("running", Some(attempt)) if attempt > 1 => {
+                self.line(&format!("       the job goes on (attempt {attempt})"));
+            }
+            ("completed", _) if self.bar.is_some() && !self.step.is_empty() => {
+                self.line(&format!("   \u{2713}   {}", self.step));
+            }
+            ("completed", _) if self.bar.is_none() => self.line(" 100 % completed"),
+            ("", _) => self.line("       somebody wants the job to stop"),
+            _ => {}
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => self.terminal.say(line),
+        }
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let bar = ProgressBar::new(100);
+    let style = ProgressStyle::with_template("{spinner} {bar:32} {pos:>3} %  {elapsed}  {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(TICK);
+    bar
+}

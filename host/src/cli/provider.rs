@@ -1,0 +1,67 @@
+//! `windlass config`: configure the host.
+
+use std::io::{IsTerminal, Read, stdin};
+
+use serde_json::json;
+
+use crate::cli::connection::{Connection, Need};
+use crate::cli::terminal::{Terminal, text};
+use crate::cli::{Exit, Refusal};
+use crate::config::Flags;
+
+/// What can be configured.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Say how a provider is reached; its token is read from standard input
+    Provider {
+        /// hetzner, docker or sandbox
+        name: String,
+        /// Another base URL than the usual one
+        #[arg(long)]
+        endpoint: Option<String>,
+        /// Make servers there unless said otherwise
+        #[arg(long)]
+        default: bool,
+    },
+}
+
+/// Does it.
+pub(super) async fn run(
+    command: Command,
+    flags: Flags,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
+    let Command::Provider { name, endpoint, default } = command;
+    let needs_token = !matches!(name.as_str(), "docker" | "sandbox");
+    let token = if needs_token { Some(read_token(&name, terminal)?) } else { None };
+    let mut body = json!({ "name": name, "token": token, "endpoint": endpoint });
+    if let (Some(fields), true) = (body.as_object_mut(), default) {
+        fields.insert("default".to_owned(), true.into());
+    }
+    let host = Connection::open(&flags, Need::Looking).await?;
+    let answer = host.post("/api/config/provider", &body).await;
+    host.close().await;
+    let answer = answer?;
+    if terminal.is_json() {
+        terminal.json(&answer);
+    } else {
+        terminal.say(&text(&answer, "/message"));
+    }
+    Ok(())
+}
+
+/// A token on the command line would stand in the shell's history and in the process list.
+fn read_token(provider: &str, terminal: &Terminal) -> Result<String, Refusal> {
+    if stdin().is_terminal() {
+        terminal.say(&format!("Paste the API token of {provider}, then press Enter and Ctrl-D:"));
+    }
+    let mut token = String::new();
+    let read = stdin().take(4096).read_to_string(&mut token);
+    let token = token.trim().to_owned();
+    if read.is_err() || token.is_empty() {
+        let message = "There is no token on standard input.";
+        let next = format!("windlass config provider {provider} < token.txt");
+        return Err(Refusal::new(Exit::Usage, message).with_next(next));
+    }
+    Ok(token)
+}

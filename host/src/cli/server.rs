@@ -1,0 +1,264 @@
+//! `windlass server`: create, list, use and delete servers.
+
+use serde_json::{Value, json};
+
+use crate::cli::connection::{Connection, Need};
+use crate::cli::job;
+use crate::cli::terminal::{Terminal, text};
+use crate::cli::{Exit, Refusal};
+use crate::config::Flags;
+
+/// What can be done with servers.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    /// Create a server and watch how it is made
+    Create(Create),
+    /// List the servers
+    List,
+    /// Show a server
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Delete a server and watch how it goes
+    Delete {
+        /// Its name
+        name: String,
+        /// Leave its DNS records
+        #[arg(long)]
+        keep_dns: bool,
+    },
+    /// Run a command on a server
+    Exec {
+        /// Its name
+        name: String,
+        /// How long it may run, in seconds
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
+        timeout: u64,
+        /// The command
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// List the sizes that a provider offers, with their prices
+    Types {
+        /// hetzner, docker or sandbox; the default one when not said
+        #[arg(long)]
+        provider: Option<String>,
+    },
+}
+
+/// A server that somebody wants.
+#[derive(clap::Args)]
+pub(super) struct Create {
+    /// 1 to 63 of a-z, 0-9 and -, with no dash at an end
+    name: String,
+    /// The size; chosen for you where servers cost nothing
+    #[arg(long = "type", value_name = "TYPE")]
+    server_type: Option<String>,
+    /// The place; chosen for you where servers cost nothing
+    #[arg(long)]
+    region: Option<String>,
+    /// The system image
+    #[arg(long, default_value = "debian-12")]
+    image: String,
+    /// hetzner, docker or sandbox; the default one when not said
+    #[arg(long)]
+    provider: Option<String>,
+    /// Leave what was made when it fails
+    #[arg(long)]
+    keep_on_failure: bool,
+}
+
+/// Does it.
+pub(super) async fn run(
+    command: Command,
+    flags: Flags,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
+    let need = match command {
+        Command::Create(_) | Command::Delete { .. } => Need::Working,
+        Command::List | Command::Show { .. } | Command::Exec { .. } | Command::Types { .. } => {
+            Need::Looking
+        }
+    };
+    let host = Connection::open(&flags, need).await?;
+    let done = match command {
+        Command::Create(wanted) => create(&host, wanted, terminal).await,
+        Command::List => list(&host, terminal).await,
+        Command::Show { name } => show(&host, &name, terminal).await,
+        Command::Delete { name, keep_dns } => delete(&host, &name, keep_dns, terminal).await,
+        Command::Exec { name, timeout, command } => {
+            exec(&host, &name, &json!({ "command": command.join(" "), "timeout": timeout }), terminal)
+                .await
+        }
+        Command::Types { provider } => types(&host, provider.as_deref(), terminal).await,
+    };
+    host.close().await;
+    done
+}
+
+async fn create(host: &Connection, wanted: Create, terminal: &Terminal) -> Result<(), Refusal> {
+    let (server_type, region) = size_and_place(host, &wanted).await?;
+    let mut body = json!({
+        "name": wanted.name,
+        "server_type": server_type,
+        "region": region,
+        "image": wanted.image,
+    });
+    if let (Some(fields), Some(provider)) = (body.as_object_mut(), wanted.provider) {
+        fields.insert("provider".to_owned(), Value::String(provider));
+    }
+    if let (Some(fields), true) = (body.as_object_mut(), wanted.keep_on_failure) {
+        fields.insert("keep_on_failure".to_owned(), Value::Bool(true));
+    }
+    let accepted = host.post("/api/servers", &body).await?;
+    let name = &wanted.name;
+    terminal.say(&format!("Creating `{name}` ({server_type} in {region}): {}", id_of(&accepted)));
+    job::finish(host, &id_of(&accepted), terminal).await?;
+    let server = host.get(&format!("/api/servers/{name}")).await?;
+    let simulated = if server.get("simulated") == Some(&Value::Bool(true)) {
+        " It is simulated: nothing real stands behind it, and it costs nothing."
+    } else {
+        ""
+    };
+    terminal.say(&format!("\nThe server `{name}` runs at {}.{simulated}", text(&server, "/ipv4")));
+    terminal.say(&format!(
+        "Try next:\n  windlass server exec {name} -- uname -a\n  windlass server show {name}\n  \
+         windlass server delete {name}"
+    ));
+    Ok(())
+}
+
+/// Where servers cost nothing, nobody has to choose.
+async fn size_and_place(host: &Connection, wanted: &Create) -> Result<(String, String), Refusal> {
+    if let (Some(size), Some(place)) = (&wanted.server_type, &wanted.region) {
+        return Ok((size.clone(), place.clone()));
+    }
+    let offer = host.get(&types_path(wanted.provider.as_deref())).await?;
+    let provider = text(&offer, "/provider");
+    if !matches!(provider.as_str(), "sandbox" | "docker") {
+        let message = format!("A server at {provider} costs money: say its --type and --region.");
+        return Err(Refusal::new(Exit::Usage, message).with_next("windlass server types"));
+    }
+    let types = offer.get("server_types").and_then(Value::as_array).into_iter().flatten();
+    let mut fitting = types.filter(|it| {
+        let places = it.get("available_in").and_then(Value::as_array);
+        let named = |wanted: &Option<String>, name: Option<&Value>| {
+            wanted.as_deref().is_none_or(|wanted| name.and_then(Value::as_str) == Some(wanted))
+        };
+        named(&wanted.server_type, it.get("name"))
+            && it.get("deprecated") != Some(&Value::Bool(true))
+            && places.is_some_and(|all| all.iter().any(|it| named(&wanted.region, Some(it))))
+    });
+    let Some(found) = fitting.next() else {
+        let message = format!("{provider} offers no such size in such a place.");
+        return Err(Refusal::new(Exit::Refused, message).with_next("windlass server types"));
+    };
+    let place = wanted.region.clone().unwrap_or_else(|| text(found, "/available_in/0"));
+    Ok((text(found, "/name"), place))
+}
+
+async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
+    let answer = host.get("/api/servers").await?;
+    if terminal.is_json() {
+        terminal.json(&answer);
+        return Ok(());
+    }
+    let servers = answer.get("servers").and_then(Value::as_object).into_iter().flatten();
+    let pointers = ["/name", "/status", "/provider", "/server_type", "/region", "/ipv4"];
+    let rows: Vec<[String; 6]> =
+        servers.map(|(_, server)| pointers.map(|pointer| text(server, pointer))).collect();
+    if rows.is_empty() {
+        terminal.say("There are no servers yet. Try: windlass server create web-1");
+    } else {
+        terminal.table(["NAME", "STATUS", "PROVIDER", "TYPE", "REGION", "IPV4"], &rows);
+    }
+    Ok(())
+}
+
+async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
+    let server = host.get(&path_of(name)?).await?;
+    terminal.json(&server);
+    Ok(())
+}
+
+async fn delete(
+    host: &Connection,
+    name: &str,
+    keep_dns: bool,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
+    let accepted = host.delete(&format!("{}?keep_dns={keep_dns}", path_of(name)?)).await?;
+    terminal.say(&format!("Deleting `{name}`: {}", id_of(&accepted)));
+    job::finish(host, &id_of(&accepted), terminal).await?;
+    terminal.say(&format!("\nThe server `{name}` is gone."));
+    Ok(())
+}
+
+async fn exec(
+    host: &Connection,
+    name: &str,
+    body: &Value,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
+    let output = host.post(&format!("{}/exec", path_of(name)?), body).await?;
+    if terminal.is_json() {
+        terminal.json(&output);
+    } else {
+        for stream in ["/stdout", "/stderr"] {
+            let said = output.pointer(stream).and_then(Value::as_str).unwrap_or_default();
+            if !said.is_empty() {
+                terminal.line(said.trim_end_matches('\n'));
+            }
+        }
+    }
+    match output.get("exit_code").and_then(Value::as_i64) {
+        Some(0) => Ok(()),
+        code => {
+            let code = code.unwrap_or_default();
+            Err(Refusal::new(Exit::JobFailed, format!("The command ended with exit code {code}.")))
+        }
+    }
+}
+
+async fn types(
+    host: &Connection,
+    provider: Option<&str>,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
+    let offer = host.get(&types_path(provider)).await?;
+    if terminal.is_json() {
+        terminal.json(&offer);
+        return Ok(());
+    }
+    let types = offer.get("server_types").and_then(Value::as_array).into_iter().flatten();
+    let rows: Vec<[String; 5]> = types
+        .map(|it| {
+            let places = it.get("available_in").and_then(Value::as_array).into_iter().flatten();
+            let places: Vec<&str> = places.filter_map(Value::as_str).collect();
+            let amount = text(it, "/price_monthly/amount");
+            let price = format!("{amount} {}", text(it, "/price_monthly/currency"));
+            let memory = format!("{} GB", text(it, "/memory_gb"));
+            [text(it, "/name"), text(it, "/cores"), memory, price, places.join(" ")]
+        })
+        .collect();
+    terminal.table(["TYPE", "CORES", "MEMORY", "A MONTH", "REGIONS"], &rows);
+    Ok(())
+}
+
+fn types_path(provider: Option<&str>) -> String {
+    let path = "/api/providers/server-types";
+    provider.map_or_else(|| path.to_owned(), |provider| format!("{path}?provider={provider}"))
+}
+
+/// A name goes into a path only if it is one.
+fn path_of(name: &str) -> Result<String, Refusal> {
+    let name: crate::model::names::ServerName = name
+        .parse()
+        .map_err(|why: crate::model::names::InvalidName| Refusal::new(Exit::Usage, why.to_string()))?;
+    Ok(format!("/api/servers/{name}"))
+}
+
+fn id_of(accepted: &Value) -> String {
+    text(accepted, "/job_id")
+}

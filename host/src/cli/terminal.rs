@@ -1,0 +1,83 @@
+//! What the program says: sentences for people, JSON for programs. A reader that went away is no
+//! reason to fail.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use serde_json::{Value, json};
+
+/// Where the program says it.
+pub(crate) struct Terminal {
+    json: bool,
+}
+
+impl Terminal {
+    /// For programs, or for people.
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether a program reads.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether somebody looks at progress as it happens.
+    pub(super) fn is_watched(&self) -> bool {
+        !self.json && stderr().is_terminal()
+    }
+
+    /// A line for people.
+    pub(super) fn say(&self, line: &str) {
+        if !self.json {
+            self.line(line);
+        }
+    }
+
+    /// A line for everybody.
+    pub(super) fn line(&self, line: &str) {
+        let mut out = stdout().lock();
+        writeln!(out, "{line}").and_then(|()| out.flush()).unwrap_or_default();
+    }
+
+    /// A value for everybody.
+    pub(super) fn json(&self, value: &Value) {
+        self.line(&serde_json::to_string_pretty(value).unwrap_or_default());
+    }
+
+    /// Why it did not work, and what to do.
+    pub(super) fn complain(&self, message: &str, next: &[String]) {
+        let mut out = stderr().lock();
+        let said = if self.json {
+            writeln!(out, "{}", json!({ "error": message, "next": next }))
+        } else {
+            let hints: String = next.iter().map(|hint| format!("\n  try: {hint}")).collect();
+            writeln!(out, "error: {message}{hints}")
+        };
+        said.unwrap_or_default();
+    }
+
+    /// A table for people.
+    pub(super) fn table<const N: usize>(&self, head: [&str; N], rows: &[[String; N]]) {
+        let head = head.map(str::to_owned);
+        let all = || std::iter::once(&head).chain(rows);
+        let mut widths = [0; N];
+        for row in all() {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in all() {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            self.say(cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
+}
+
+/// The text at a pointer of a value, or a dash.
+pub(super) fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}

@@ -1,0 +1,130 @@
+//! What the host is told at its start. Flags beat the environment, and this is the only file that
+//! reads the environment.
+
+use std::path::PathBuf;
+
+/// The most jobs that run together, unless told otherwise.
+const WORKERS: usize = 64;
+
+/// Everything that the host is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where everything is kept: `WINDLASS_HOME`, else `~/.livchat`.
+    pub home: PathBuf,
+    /// Where to listen: `WINDLASS_LISTEN`, else `127.0.0.1:8000`. Port 0 lets the system choose.
+    pub listen: String,
+    /// What is logged: `WINDLASS_LOG`, in the notation of `tracing`.
+    pub log: Option<String>,
+    /// Where compiled plugins are kept: `WINDLASS_CACHE`, else `<home>/cache`.
+    pub cache: PathBuf,
+    /// The base URL of Hetzner Cloud: `HCLOUD_ENDPOINT`.
+    pub hcloud_endpoint: Option<String>,
+    /// Whether the sandbox takes its time: `WINDLASS_SANDBOX_PACE`, `realistic` or `instant`.
+    pub sandbox_instant: bool,
+    /// The most jobs that run together: `WINDLASS_WORKERS`. None are run when it is 0.
+    pub workers: usize,
+}
+
+/// What a client of a host is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Where the host is: `WINDLASS_URL`.
+    pub url: Option<String>,
+    /// What it asks for: `WINDLASS_TOKEN`.
+    pub token: Option<String>,
+}
+
+/// What was said on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--home`
+    pub home: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--url`
+    pub url: Option<String>,
+}
+
+/// A setting that can't be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Nothing says where the home is.
+    #[error("there is no home directory: set WINDLASS_HOME, or use --home")]
+    NoHome,
+    /// A variable has a value that it can't have.
+    #[error("`{value}` is no value for {variable}: {wanted}")]
+    Variable {
+        /// Which.
+        variable: &'static str,
+        /// What it has.
+        value: String,
+        /// What it may have.
+        wanted: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads the process's environment.
+    pub fn read(flags: &Flags) -> Result<Self, ConfigError> {
+        Self::from_variables(flags, environment)
+    }
+
+    fn from_variables(
+        flags: &Flags,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let home = match (&flags.home, variable("WINDLASS_HOME"), variable("HOME")) {
+            (Some(home), _, _) => home.clone(),
+            (None, Some(home), _) => PathBuf::from(home),
+            (None, None, Some(user)) => PathBuf::from(user).join(".livchat"),
+            (None, None, None) => return Err(ConfigError::NoHome),
+        };
+        let listen = flags.listen.clone().or_else(|| variable("WINDLASS_LISTEN"));
+        Ok(Self {
+            cache: variable("WINDLASS_CACHE").map_or_else(|| home.join("cache"), PathBuf::from),
+            home,
+            listen: listen.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
+            log: variable("WINDLASS_LOG"),
+            hcloud_endpoint: variable("HCLOUD_ENDPOINT"),
+            sandbox_instant: sandbox_instant(variable("WINDLASS_SANDBOX_PACE"))?,
+            workers: workers(variable("WINDLASS_WORKERS"))?,
+        })
+    }
+}
+
+impl Target {
+    /// Reads the process's environment.
+    pub fn read(flags: &Flags) -> Self {
+        Self {
+            url: flags.url.clone().or_else(|| environment("WINDLASS_URL")),
+            token: environment("WINDLASS_TOKEN"),
+        }
+    }
+}
+
+fn sandbox_instant(value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref() {
+        None | Some("realistic") => Ok(false),
+        Some("instant") => Ok(true),
+        Some(other) => Err(ConfigError::Variable {
+            variable: "WINDLASS_SANDBOX_PACE",
+            value: other.to_owned(),
+            wanted: "use realistic or instant",
+        }),
+    }
+}
+
+fn workers(value: Option<String>) -> Result<usize, ConfigError> {
+    let Some(value) = value else { return Ok(WORKERS) };
+    value.parse().ok().filter(|limit| (1..=10_000).contains(limit)).ok_or(ConfigError::Variable {
+        variable: "WINDLASS_WORKERS",
+        value,
+        wanted: "use a number from 1 to 10000",
+    })
+}
+
+/// An empty variable is none.
+fn environment(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?.into_string().ok()?;
+    Some(value).filter(|value| !value.is_empty())
+}

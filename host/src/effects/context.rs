@@ -1,0 +1,353 @@
+//! What one run of a job shares: its journal, its clock, its limits, and whether it should stop.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::effects::Stop;
+use crate::effects::clock::JobClock;
+use crate::effects::grants::Grants;
+use crate::effects::journal::{Journal, Outcome};
+use crate::effects::request::Request;
+use crate::model::failure::Failure;
+use crate::model::job::JobRecord;
+use crate::model::journal::{Class, LogLevel};
+use crate::model::names::Identity;
+use crate::providers::registry::Registry;
+use crate::ssh::remotes::Remotes;
+use crate::storage::{StorageError, Store};
+use crate::vault::Vault;
+
+/// How long a cancelled job may clean up.
+const CLEANUP_BUDGET: Duration = Duration::from_secs(30);
+
+/// The parts of the host that effects act through.
+#[derive(Clone)]
+pub struct Outside {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Who runs servers.
+    pub providers: Arc<Registry>,
+    /// Commands and files on servers; one for each run, so that it has connections of its own.
+    pub remotes: Arc<Remotes>,
+    /// Secrets at rest.
+    pub vault: Arc<Vault>,
+}
+
+/// Tells a run to stop.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Somebody wants the job to stop.
+    pub cancel: CancellationToken,
+    /// The host stops.
+    pub shutdown: CancellationToken,
+}
+
+/// What a run may use up. Every limit that is exceeded is a failed job with a sentence.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one linear memory.
+    pub memory: usize,
+    /// Pure computing between two calls of the host.
+    pub computing: Duration,
+    /// Bytes that a guest may hand over in one call.
+    pub call_bytes: usize,
+    /// Bytes of the result.
+    pub result_bytes: usize,
+    /// Calls of the host in one run.
+    pub calls: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 * 1024 * 1024,
+            computing: Duration::from_secs(30),
+            call_bytes: 8 * 1024 * 1024,
+            result_bytes: 8 * 1024 * 1024,
+            calls: 100_000,
+        }
+    }
+}
+
+/// One run of a job.
+pub struct JobContext {
+    /// What is recorded of the job.
+    pub record: JobRecord,
+    /// Where its effects go.
+    pub outside: Outside,
+    journal: Mutex<Journal>,
+    clock: Arc<JobClock>,
+    grants: Grants,
+    limits: Limits,
+    signals: Signals,
+    /// Ends what is still under way when the time for cleaning up is over.
+    out_of_time: CancellationToken,
+    cancel_answered: OnceLock<Instant>,
+    stop: Mutex<Option<Stop>>,
+    halted: CancellationToken,
+    calls: AtomicU64,
+    computing: AtomicU64,
+    acting: AtomicU32,
+    idle: Notify,
+}
+
+impl JobContext {
+    /// A run of this job.
+    pub fn new(
+        record: JobRecord,
+        journal: Journal,
+        grants: Grants,
+        outside: Outside,
+        signals: Signals,
+    ) -> Self {
+        let started = record.started_at.unwrap_or(record.created_at);
+        Self {
+            record,
+            outside,
+            journal: Mutex::new(journal),
+            clock: Arc::new(JobClock::new(started)),
+            grants,
+            limits: Limits::default(),
+            signals,
+            out_of_time: CancellationToken::new(),
+            cancel_answered: OnceLock::new(),
+            stop: Mutex::new(None),
+            halted: CancellationToken::new(),
+            calls: AtomicU64::new(0),
+            computing: AtomicU64::new(0),
+            acting: AtomicU32::new(0),
+            idle: Notify::new(),
+        }
+    }
+
+    /// The job's parameters.
+    pub const fn params(&self) -> &Value {
+        &self.record.params
+    }
+
+    /// What its randomness follows from: the first job of a chain of retries.
+    pub fn seed(&self) -> &str {
+        self.record.root.as_str()
+    }
+
+    /// The time that the plugin sees.
+    pub fn clock(&self) -> Arc<JobClock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// What the run may use up.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What the plugin may do.
+    pub const fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// Who did the effect of this number, for labels and receipts.
+    pub fn identity(&self, ordinal: u32) -> Identity {
+        Identity { job: self.record.root.clone(), effect: ordinal }
+    }
+
+    /// The journal, for a moment: never held while waiting.
+    pub fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plugin says something.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        self.journal().log(level, message);
+    }
+
+    /// The host says something in the job's log.
+    pub fn note(&self, message: &str) {
+        self.journal().note(LogLevel::Info, message);
+    }
+
+    /// Counts a call of the host, which also ends a stretch of computing.
+    pub fn count_call(&self) -> Result<(), Stop> {
+        self.computing.store(0, Ordering::Relaxed);
+        let most = self.limits.calls;
+        if self.calls.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        Err(Stop::limit("too_many_calls", format!("the plugin called the host over {most} times")))
+    }
+
+    /// Epochs since the last call of the host.
+    pub const fn computing(&self) -> &AtomicU64 {
+        &self.computing
+    }
+
+    // Recording.
+
+    /// An earlier attempt's answer is given again.
+    pub fn replayed(&self, at: Timestamp, result: &Result<Value, Failure>) {
+        self.clock.advance(at);
+        self.notice_cancelled(result);
+    }
+
+    /// Writes that an effect is about to be sent, durably.
+    pub async fn record_intent(&self, ordinal: u32, request: &Request) -> Result<(), Stop> {
+        let (lease, entry) = self.journal().intent(ordinal, request);
+        let written = self.outside.store.append_durable(&lease, vec![entry]).await;
+        written.map_err(|e| stop_for(&e))
+    }
+
+    /// Writes how an effect ended: with the next durable write, or at once where nobody could find
+    /// it out again.
+    pub async fn record_outcome(
+        &self,
+        ordinal: u32,
+        request: &Request,
+        result: &Result<Value, Failure>,
+        took: Duration,
+        recovered: Option<&'static str>,
+    ) -> Result<(), Stop> {
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let outcome = Outcome { ordinal, request, result, duration_ms, recovered };
+        let (lease, entry) = {
+            let mut journal = self.journal();
+            let entry = journal.outcome(outcome);
+            (journal.lease().clone(), entry)
+        };
+        self.clock.advance(entry.at);
+        self.notice_cancelled(result);
+        if request.class == Class::Opaque {
+            let written = self.outside.store.append_durable(&lease, vec![entry]).await;
+            written.map_err(|e| stop_for(&e))?;
+        }
+        Ok(())
+    }
+
+    // Stopping.
+
+    /// Whether the next effect is answered with `cancelled`: once, then it is time to clean up.
+    pub fn answers_cancelled(&self) -> bool {
+        self.signals.cancel.is_cancelled() && self.cancel_answered.get().is_none()
+    }
+
+    /// Whether somebody wants the job to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.signals.cancel.is_cancelled()
+    }
+
+    /// Whether the plugin was told so.
+    pub fn knows_of_cancel(&self) -> bool {
+        self.cancel_answered.get().is_some()
+    }
+
+    /// What ends a call under way: the wish to cancel, or, while cleaning up, the end of the time
+    /// for it.
+    pub fn cancel_token(&self) -> CancellationToken {
+        if self.knows_of_cancel() { &self.out_of_time } else { &self.signals.cancel }.clone()
+    }
+
+    /// Whether a new effect may begin.
+    pub fn may_begin(&self) -> Result<(), Stop> {
+        if self.signals.shutdown.is_cancelled() {
+            return Err(Stop::ShuttingDown);
+        }
+        if self.out_of_time.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Ready so long after the host was told to stop.
+    pub async fn shutdown_after(&self, grace: Duration) {
+        self.signals.shutdown.cancelled().await;
+        tokio::time::sleep(grace).await;
+    }
+
+    /// Marks that an effect acts, until it is dropped.
+    pub fn in_flight(&self) -> InFlight<'_> {
+        self.acting.fetch_add(1, Ordering::SeqCst);
+        InFlight(self)
+    }
+
+    /// Ends the run for this reason; the first one counts.
+    pub fn stop(&self, reason: Stop) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.halted.cancel();
+    }
+
+    /// The reason for which the run was ended.
+    pub fn take_stop(&self) -> Option<Stop> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Ready when the run has to end although the plugin goes on: ended by [`Self::stop`], the time
+    /// for cleaning up over, or the host stopping while the plugin computes.
+    pub async fn stopped(&self) -> Stop {
+        tokio::select! {
+            () = self.halted.cancelled() => {}
+            () = self.cleaned_up() => self.stop(Stop::Cancelled),
+            () = self.shutdown_while_idle() => self.stop(Stop::ShuttingDown),
+        }
+        self.take_stop().unwrap_or(Stop::Cancelled)
+    }
+
+    /// Waits for the end of the time for cleaning up, and then for the effect under way: it is
+    /// known to have stopped only when it says so.
+    async fn cleaned_up(&self) {
+        self.signals.cancel.cancelled().await;
+        let requested = Instant::now();
+        loop {
+            let since = self.cancel_answered.get().copied();
+            tokio::time::sleep_until(since.unwrap_or(requested) + CLEANUP_BUDGET).await;
+            if self.cancel_answered.get().copied() == since {
+                break;
+            }
+        }
+        self.out_of_time.cancel();
+        self.until_idle().await;
+    }
+
+    async fn shutdown_while_idle(&self) {
+        self.signals.shutdown.cancelled().await;
+        self.until_idle().await;
+    }
+
+    async fn until_idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if self.acting.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    fn notice_cancelled(&self, result: &Result<Value, Failure>) {
+        if matches!(result, Err(failure) if failure.code == "cancelled") {
+            self.cancel_answered.get_or_init(Instant::now);
+        }
+    }
+}
+
+/// An effect that acts now.
+pub struct InFlight<'a>(&'a JobContext);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.acting.fetch_sub(1, Ordering::SeqCst);
+        self.0.idle.notify_waiters();
+    }
+}
+
+/// What a failed write means for the run: what cannot be recorded must not be done.
+fn stop_for(error: &StorageError) -> Stop {
+    match error {
+        StorageError::LeaseLost { .. } => Stop::LeaseLost,
+        other => Stop::Storage(other.to_string()),
+    }
+}

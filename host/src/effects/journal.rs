@@ -1,0 +1,336 @@
+//! One job's journal in hand: what earlier attempts did, read as the plugin comes to it again, and
+//! what this attempt adds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::effects::Stop;
+use crate::effects::request::Request;
+use crate::model::failure::Failure;
+use crate::model::job::{Job, Lease, Running, View};
+use crate::model::journal::{Class, Entry, Event, LogLevel, LogSource, NewEntry};
+use crate::ssh::Stream;
+use crate::storage::Store;
+
+/// The most log lines of a job.
+const MOST_LINES: u64 = 10_000;
+
+/// The longest log line, in bytes.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// The journal of a running job.
+pub struct Journal {
+    store: Arc<dyn Store>,
+    lease: Lease,
+    recorded: Vec<Recorded>,
+    next: u32,
+    /// Lines that the plugin has said so far, and in earlier attempts.
+    said: u64,
+    said_before: u64,
+    remote: HashMap<(u32, bool), u64>,
+    log_lines: u64,
+    dropped: u64,
+    view: View,
+}
+
+/// An effect of an earlier attempt.
+struct Recorded {
+    function: String,
+    digest: String,
+    outcome: Option<(Timestamp, Result<Value, Failure>)>,
+}
+
+/// What an earlier attempt knows of an effect.
+pub enum Replayed {
+    /// It ended so.
+    Outcome {
+        /// When.
+        at: Timestamp,
+        /// What came of it.
+        result: Result<Value, Failure>,
+    },
+    /// It may have been sent.
+    Intent,
+    /// Nothing: it is new.
+    Nothing,
+}
+
+impl Journal {
+    /// The journal of this job, with all its entries so far.
+    pub fn new(store: Arc<dyn Store>, job: &Job<Running>, entries: Vec<Entry>) -> Self {
+        let mut journal = Self {
+            store,
+            lease: job.lease().clone(),
+            recorded: Vec::new(),
+            next: 0,
+            said: 0,
+            said_before: 0,
+            remote: HashMap::new(),
+            log_lines: 0,
+            dropped: 0,
+            view: job.record.view.clone(),
+        };
+        for entry in entries {
+            journal.read(entry);
+        }
+        journal
+    }
+
+    fn read(&mut self, entry: Entry) {
+        match entry.event {
+            Event::Plan { line, .. } | Event::Step { line, .. } | Event::Progress { line, .. } => {
+                self.said_before = self.said_before.max(line);
+            }
+            Event::Log { source, .. } => {
+                self.log_lines += 1;
+                match source {
+                    LogSource::Plugin(line) => self.said_before = self.said_before.max(line),
+                    LogSource::Remote { ordinal, stderr, offset } => {
+                        self.remote.insert((ordinal, stderr), offset);
+                    }
+                    LogSource::Host => {}
+                }
+            }
+            Event::Intent { ordinal, function, digest, .. } => {
+                self.keep(ordinal, Recorded { function, digest, outcome: None });
+            }
+            Event::Outcome { ordinal, function, digest, result, .. } => {
+                let outcome = Some((entry.at, result));
+                self.keep(ordinal, Recorded { function, digest, outcome });
+            }
+            Event::Submitted { .. }
+            | Event::Claimed { .. }
+            | Event::CancelRequested { .. }
+            | Event::Requeued { .. }
+            | Event::Finished { .. } => {}
+        }
+    }
+
+    /// Ordinals come in order; one that has an intent already gets its outcome.
+    fn keep(&mut self, ordinal: u32, recorded: Recorded) {
+        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+        match self.recorded.get_mut(index) {
+            Some(known) => *known = recorded,
+            None => self.recorded.push(recorded),
+        }
+    }
+
+    /// The number of the plugin's next effect, and what is known of it.
+    ///
+    /// # Errors
+    /// `nondeterministic_plugin` when an earlier attempt asked for something else here.
+    pub fn next_effect(&mut self, request: &Request) -> Result<(u32, Replayed), Stop> {
+        let ordinal = self.next;
+        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
+        let replayed = match self.recorded.get(index) {
+            None => Replayed::Nothing,
+            Some(known) if known.function != request.function || known.digest != request.digest => {
+                return Err(diverged(ordinal, &known.function, &known.digest, request));
+            }
+            Some(Recorded { outcome: None, .. }) => Replayed::Intent,
+            Some(Recorded { outcome: Some((at, result)), .. }) => {
+                Replayed::Outcome { at: *at, result: result.clone() }
+            }
+        };
+        self.next += 1;
+        Ok((ordinal, replayed))
+    }
+
+    /// Whether the plugin is still being told what it was told before.
+    pub fn is_replaying(&self) -> bool {
+        self.said < self.said_before || usize::try_from(self.next).is_ok_and(|n| n < self.recorded.len())
+    }
+
+    /// Every effect that was recorded so far, as `(function, ordinal)`, with those that ran remote
+    /// commands.
+    pub fn remote_commands(&self) -> Vec<u32> {
+        let commands = self.recorded.iter().zip(0..).filter(|(r, _)| r.function == "ssh.exec");
+        commands.map(|(_, ordinal)| ordinal).collect()
+    }
+
+    /// The plugin names its steps.
+    pub fn plan(&mut self, steps: Vec<String>) {
+        if let Some(line) = self.new_line() {
+            self.view.plan(&steps);
+            self.write(Event::Plan { line, steps });
+        }
+    }
+
+    /// The plugin begins a step.
+    pub fn step(&mut self, name: String) {
+        if let Some(line) = self.new_line() {
+            self.view.step(&name);
+            self.write(Event::Step { line, name });
+        }
+    }
+
+    /// The plugin got on.
+    pub fn progress(&mut self, percent: u8) {
+        if let Some(line) = self.new_line() {
+            self.view.progress(percent);
+            let percent = self.view.progress;
+            self.write(Event::Progress { line, percent });
+        }
+    }
+
+    /// The plugin says something.
+    pub fn log(&mut self, level: LogLevel, message: &str) {
+        if let Some(line) = self.new_line() {
+            self.write_log(level, message, LogSource::Plugin(line));
+        }
+    }
+
+    /// The host says something.
+    pub fn note(&mut self, level: LogLevel, message: &str) {
+        self.write_log(level, message, LogSource::Host);
+    }
+
+    /// A remote command says something.
+    pub fn remote_line(&mut self, ordinal: u32, stream: Stream, line: &str, offset: u64) {
+        let stderr = stream == Stream::Stderr;
+        self.remote.insert((ordinal, stderr), offset);
+        self.write_log(LogLevel::Info, line, LogSource::Remote { ordinal, stderr, offset });
+    }
+
+    /// Up to where a remote command's output stands in the log.
+    pub fn remote_offset(&self, ordinal: u32, stream: Stream) -> u64 {
+        let stderr = stream == Stream::Stderr;
+        self.remote.get(&(ordinal, stderr)).copied().unwrap_or_default()
+    }
+
+    /// An effect is about to be sent: what has to be on disk first.
+    pub fn intent(&self, ordinal: u32, request: &Request) -> (Lease, NewEntry) {
+        let event = Event::Intent {
+            ordinal,
+            function: request.function.to_owned(),
+            class: request.class,
+            digest: request.digest.clone(),
+            request: request.value.clone(),
+        };
+        (self.lease.clone(), now(event))
+    }
+
+    /// An effect ended. Answers the entry for who wants it on disk at once.
+    pub fn outcome(&mut self, outcome: Outcome<'_>) -> NewEntry {
+        let Outcome { ordinal, request, result, duration_ms, recovered } = outcome;
+        let entry = now(Event::Outcome {
+            ordinal,
+            function: request.function.to_owned(),
+            class: request.class,
+            digest: request.digest.clone(),
+            result: result.clone(),
+            duration_ms,
+            recovered: recovered.map(str::to_owned),
+        });
+        let (function, digest) = (request.function.to_owned(), request.digest.clone());
+        let outcome = Some((entry.at, result.clone()));
+        self.keep(ordinal, Recorded { function, digest, outcome });
+        if request.class != Class::Opaque {
+            self.store.append(&self.lease, vec![entry.clone()], None);
+        }
+        entry
+    }
+
+    /// What is to be said at the very end: how many lines there was no room for.
+    pub fn last_words(&self) -> Vec<NewEntry> {
+        if self.dropped == 0 {
+            return Vec::new();
+        }
+        let message = format!("{} more lines were dropped: a job has {MOST_LINES}", self.dropped);
+        vec![now(Event::Log { level: LogLevel::Warn, message, source: LogSource::Host })]
+    }
+
+    /// Steps and percent as they stand.
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    /// The right to write.
+    pub const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The plugin's next line number, unless an earlier attempt said that line.
+    fn new_line(&mut self) -> Option<u64> {
+        self.said += 1;
+        (self.said > self.said_before).then_some(self.said)
+    }
+
+    fn write_log(&mut self, level: LogLevel, message: &str, source: LogSource) {
+        self.log_lines += 1;
+        if self.log_lines > MOST_LINES {
+            self.dropped += 1;
+            return;
+        }
+        let message = printable(message);
+        let event = Event::Log { level, message, source };
+        self.store.append(&self.lease, vec![now(event)], None);
+    }
+
+    fn write(&self, event: Event) {
+        self.store.append(&self.lease, vec![now(event)], Some(self.view.clone()));
+    }
+}
+
+/// An effect's end.
+pub struct Outcome<'a> {
+    /// Its number.
+    pub ordinal: u32,
+    /// What was asked for.
+    pub request: &'a Request,
+    /// What came of it.
+    pub result: &'a Result<Value, Failure>,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// How it was found out after a crash.
+    pub recovered: Option<&'static str>,
+}
+
+fn now(event: Event) -> NewEntry {
+    NewEntry { at: Timestamp::now(), event }
+}
+
+fn diverged(ordinal: u32, function: &str, digest: &str, request: &Request) -> Stop {
+    let short = |digest: &str| digest.chars().take(12).collect::<String>();
+    Stop::limit(
+        "nondeterministic_plugin",
+        format!(
+            "effect {ordinal} was `{function}` ({}) before the host stopped and is `{}` ({}) now: \
+             the plugin depends on something that is not in the journal; nothing was sent",
+            short(digest),
+            request.function,
+            short(&request.digest)
+        ),
+    )
+}
+
+/// A line that can be shown: no control characters that move a terminal's cursor, not too long.
+fn printable(message: &str) -> String {
+    let mut line = String::with_capacity(message.len());
+    for c in message.trim_end_matches(['\n', '\r']).chars() {
+        if line.len() > LONGEST_LINE {
+            line.push_str(" […cut]");
+            break;
+        }
+        if c == '\t' || !c.is_control() {
+            line.push(c);
+        } else {
+            line.extend(c.escape_default());
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_cannot_reach_a_terminal() {
+        assert_eq!(printable("a\tb\u{1b}[2Jc\n"), "a\tb\\u{1b}[2Jc");
+        assert!(printable(&"x".repeat(100_000)).len() < LONGEST_LINE + 20);
+    }
+}

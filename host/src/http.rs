@@ -1,0 +1,107 @@
+//! The REST API: the whole of it on one screen. Every handler decodes, calls one verb of the app,
+//! and encodes.
+
+pub mod auth;
+pub mod docs;
+pub mod error;
+pub mod events;
+pub mod guard;
+pub mod jobs;
+pub mod openapi;
+pub mod plugins;
+pub mod providers;
+pub mod request;
+pub mod servers;
+pub mod system;
+pub mod tokens;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::warn;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// How long requests that run may go on when the host ends.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Every route.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(system::welcome))
+        .routes(routes!(system::health))
+        .routes(routes!(system::init))
+        .routes(routes!(system::openapi_document))
+        .routes(routes!(docs::docs))
+        .routes(routes!(providers::configure_provider))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::show_job, jobs::cancel_job))
+        .routes(routes!(jobs::job_logs))
+        .routes(routes!(jobs::job_journal))
+        .routes(routes!(events::job_events))
+        .routes(routes!(servers::list_servers, servers::create_server))
+        .routes(routes!(servers::show_server, servers::delete_server))
+        .routes(routes!(servers::exec_command))
+        .routes(routes!(providers::list_server_types))
+        .routes(routes!(providers::list_locations))
+        .routes(routes!(providers::list_images))
+        .routes(routes!(plugins::list_plugins))
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::revoke_token))
+}
+
+/// The API of this app, for a host that listens there.
+pub fn router(app: Arc<App>, listen: SocketAddr) -> Router {
+    Router::from(routes())
+        .fallback(error::no_such_route)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::refuse_while_stopping))
+        .layer(middleware::from_fn_with_state(listen.ip(), guard::refuse_other_sites))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn(guard::observe))
+        .with_state(app)
+}
+
+/// The API's description of itself.
+pub fn document() -> &'static serde_json::Value {
+    static DOCUMENT: LazyLock<serde_json::Value> =
+        LazyLock::new(|| openapi::complete(&routes().into_openapi()));
+    &DOCUMENT
+}
+
+/// Answers requests until `end`, then lets those that run come to their ends. Streams of events
+/// end when the app is told to stop.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    end: CancellationToken,
+) -> std::io::Result<()> {
+    let router = router(app.clone(), listener.local_addr()?);
+    let stopping = app.stopping();
+    let ended = end.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        ended.cancelled().await;
+        stopping.cancel();
+    });
+    let out_of_patience = async {
+        end.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = server.into_future() => served,
+        () = out_of_patience => {
+            warn!(grace_s = GRACE.as_secs(), "requests were cut off: they did not end in time");
+            Ok(())
+        }
+    }
+}

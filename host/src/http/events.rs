@@ -1,0 +1,129 @@
+//! A job's journal as a stream of server-sent events: nothing lost, nothing twice, however often
+//! the listener comes back.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use futures_util::{Stream, stream};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use crate::app::access::Reader;
+use crate::app::jobs::Watch;
+use crate::error::Error;
+use crate::http::error::Problem;
+use crate::http::request::InPath;
+use crate::model::job::JobStatus;
+use crate::model::journal::{Entry, Event, LogLevel};
+use crate::model::names::JobId;
+
+/// How long a stream says nothing at most.
+const QUIET: Duration = Duration::from_secs(15);
+
+/// Where a listener goes on who was here before.
+pub(super) struct LastEventId(u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(header) = parts.headers.get("last-event-id") else { return Ok(Self(0)) };
+        let number = header.to_str().ok().and_then(|text| text.parse().ok());
+        number.map(Self).ok_or_else(|| {
+            let message = "Last-Event-ID is the number of an event of this stream.";
+            Error::invalid_field("Last-Event-ID", message).into()
+        })
+    }
+}
+
+/// Streams what happens to a job until it ends: `status`, `plan`, `step`, `progress`, `log`.
+/// `Last-Event-ID` goes on after that event, with nothing lost or doubled.
+#[utoipa::path(get, path = "/api/jobs/{job_id}/events", tag = "jobs", security(("token" = [])),
+    params(("job_id" = String, Path, description = "The job", example = "job_20250110_150000_a1b2c3"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The last event that came")),
+    responses((status = 200, description = "Server-sent events; each `data` is a JSON object",
+        content_type = "text/event-stream", body = String,
+        example = "id: 1\nevent: status\ndata: {\"status\":\"queued\"}\n\n")))]
+pub(super) async fn job_events(
+    reader: Reader,
+    InPath(id): InPath<JobId>,
+    LastEventId(after): LastEventId,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
+    Ok(messages(reader.watch(&id, after).await?, shown))
+}
+
+/// Streams a job's log lines of this level on.
+pub(super) fn follow_log(
+    watch: Watch,
+    least: LogLevel,
+) -> Sse<impl Stream<Item = Result<Message, Infallible>>> {
+    messages(watch, move |entry| match &entry.event {
+        Event::Log { level, .. } if *level >= least => shown(entry),
+        _ => None,
+    })
+}
+
+fn messages(
+    watch: Watch,
+    shown: impl Fn(&Entry) -> Option<(&'static str, Value)> + Send + 'static,
+) -> Sse<impl Stream<Item = Result<Message, Infallible>>> {
+    let ready: VecDeque<Message> = VecDeque::new();
+    let stream = stream::unfold((watch, ready, shown), |(mut watch, mut ready, shown)| async {
+        loop {
+            if let Some(message) = ready.pop_front() {
+                return Some((Ok(message), (watch, ready, shown)));
+            }
+            match watch.next().await {
+                Ok(Some(entries)) => ready.extend(entries.iter().filter_map(|entry| {
+                    let (name, content) = shown(entry)?;
+                    let message = Message::default().id(entry.seq.to_string()).event(name);
+                    Some(message.data(content.to_string()))
+                })),
+                Ok(None) => return None,
+                Err(error) => {
+                    warn!(%error, "a stream of events ended early");
+                    return None;
+                }
+            }
+        }
+    });
+    Sse::new(stream).keep_alive(KeepAlive::new().interval(QUIET))
+}
+
+/// The name and content of an entry that listeners are told of.
+fn shown(entry: &Entry) -> Option<(&'static str, Value)> {
+    let status = |status: JobStatus| ("status", json!({ "status": status, "timestamp": entry.at }));
+    match &entry.event {
+        Event::Submitted { .. } | Event::Requeued { .. } => Some(status(JobStatus::Queued)),
+        Event::Claimed { attempt, .. } => {
+            let (name, mut content) = status(JobStatus::Running);
+            if let Value::Object(fields) = &mut content {
+                fields.insert("attempt".to_owned(), json!(attempt));
+            }
+            Some((name, content))
+        }
+        Event::CancelRequested { .. } => {
+            Some(("status", json!({ "cancel_requested": true, "timestamp": entry.at })))
+        }
+        Event::Finished { status: end, failure } => {
+            let (name, mut content) = status(*end);
+            if let (Value::Object(fields), Some(failure)) = (&mut content, failure) {
+                fields.insert("error".to_owned(), json!(failure.message));
+                fields.insert("code".to_owned(), json!(failure.code));
+            }
+            Some((name, content))
+        }
+        Event::Plan { steps, .. } => Some(("plan", json!({ "steps": steps }))),
+        Event::Step { name, .. } => Some(("step", json!({ "step": name, "timestamp": entry.at }))),
+        Event::Progress { percent, .. } => Some(("progress", json!({ "progress": percent }))),
+        Event::Log { level, message, .. } => {
+            let content = json!({ "timestamp": entry.at, "level": level, "message": message });
+            Some(("log", content))
+        }
+        Event::Intent { .. } | Event::Outcome { .. } => None,
+    }
+}

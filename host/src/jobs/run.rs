@@ -1,0 +1,266 @@
+//! One attempt at a job, from its claim to what is written of its end.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use crate::effects::Stop;
+use crate::effects::context::{JobContext, Outside, Signals};
+use crate::effects::grants::Grants;
+use crate::effects::journal::Journal;
+use crate::model::failure::Failure;
+use crate::model::job::{Finished, Job, Outcome, Running};
+use crate::model::journal::{Event, LogLevel, LogSource, NewEntry};
+use crate::model::names::{Identity, ServerName};
+use crate::model::server::{Server, ServerStatus};
+use crate::plugins::catalog::Catalog;
+use crate::plugins::engine::Engine;
+use crate::plugins::instance::{self, Ran};
+use crate::plugins::plugin::Plugin;
+use crate::storage::StorageError;
+
+/// How many journal entries are read at once.
+const PAGE: usize = 1_000;
+
+/// The longest pause between two attempts to write a job's end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// What a run needs.
+#[derive(Clone)]
+pub struct Runner {
+    /// Where effects go.
+    pub outside: Outside,
+    /// Which plugin provides which operation.
+    pub catalog: Arc<Catalog>,
+    /// What runs them.
+    pub engine: Arc<Engine>,
+}
+
+impl Runner {
+    /// Runs a claimed job to the end of this attempt, and writes that down.
+    #[tracing::instrument(skip_all, fields(job.id = %job.record.id, operation = %job.record.operation))]
+    pub async fn run(self, job: Job<Running>, signals: Signals) {
+        let shutdown = signals.shutdown.clone();
+        let kept = job.clone();
+        let ended = AssertUnwindSafe(self.attempt(job, signals)).catch_unwind().await;
+        let ended = ended.unwrap_or_else(|_panic| {
+            let message = "the host itself failed in this job; its log has the reason";
+            Ended::with(kept, Outcome::Failed(Failure::unsafe_to_retry("internal", message)))
+        });
+        let mut pause = Duration::from_millis(200);
+        while let Err(error) = self.write(&ended).await {
+            warn!(%error, "could not write how the job ended; trying again");
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                () = shutdown.cancelled() => return,
+            }
+        }
+        self.clean_up(&ended).await;
+    }
+
+    async fn attempt(&self, job: Job<Running>, signals: Signals) -> Ended {
+        let Some(plugin) = self.plugin(&job) else {
+            let failure = missing_plugin(&job);
+            return Ended::with(job, Outcome::Failed(failure));
+        };
+        let entries = match self.journal(&job).await {
+            Ok(entries) => entries,
+            Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
+        };
+        let pin = plugin.pin();
+        self.outside.store.pin(job.lease(), &pin, NewEntry {
+            at: Timestamp::now(),
+            event: Event::Claimed {
+                attempt: job.record.attempt,
+                worker: job.lease().worker.clone(),
+                digest: plugin.digest.clone(),
+            },
+        });
+        let grants = Grants::new(&plugin.descriptor.grants, job.record.server.clone());
+        let journal = Journal::new(Arc::clone(&self.outside.store), &job, entries);
+        let mut outside = self.outside.clone();
+        outside.remotes = Arc::new(outside.remotes.for_one_job());
+        let context = JobContext::new(job.record.clone(), journal, grants, outside, signals);
+        let context = Arc::new(context);
+        if job.record.attempt > 1 {
+            context.note(&format!("attempt {}: going on from the journal", job.record.attempt));
+        }
+        let ran = instance::run(&plugin, &self.engine, &context).await;
+        Ended::of(job, &context, ran, &plugin)
+    }
+
+    /// The plugin that an earlier attempt ran, or the one that is active now.
+    fn plugin(&self, job: &Job<Running>) -> Option<Arc<Plugin>> {
+        match &job.record.plugin {
+            Some(pin) => self.catalog.by_digest(&pin.digest),
+            None => self.catalog.active(&job.record.operation),
+        }
+    }
+
+    async fn journal(
+        &self,
+        job: &Job<Running>,
+    ) -> Result<Vec<crate::model::journal::Entry>, StorageError> {
+        let mut entries = Vec::new();
+        loop {
+            let after = entries.last().map_or(0, |e: &crate::model::journal::Entry| e.seq);
+            let page = self.outside.store.journal(&job.record.id, after, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            entries.extend(page);
+            if is_last {
+                return Ok(entries);
+            }
+        }
+    }
+
+    async fn write(&self, ended: &Ended) -> Result<(), StorageError> {
+        let store = &self.outside.store;
+        let written = match &ended.how {
+            How::Finished(job) => {
+                info!(status = job.record.status.as_str(), "job finished");
+                store.finish((**job).clone(), ended.entries.clone()).await
+            }
+            How::GivenBack { job, reason } => {
+                let event = Event::Requeued { reason: reason.clone() };
+                store.requeue((**job).clone(), NewEntry { at: Timestamp::now(), event }).await
+            }
+            How::Lost => Ok(()),
+        };
+        match written {
+            // Somebody else has it by now, and writes its end.
+            Err(StorageError::LeaseLost { job }) => {
+                warn!(job.id = %job, "the job belongs to another worker by now");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// What can be done without when the host dies before: a record that says the server is being
+    /// made although nobody makes it, and receipts that nobody will ask for.
+    async fn clean_up(&self, ended: &Ended) {
+        let How::Finished(job) = &ended.how else { return };
+        let Some(name) = &job.record.server else { return };
+        if let Err(error) = settle(&self.outside, name).await {
+            warn!(%error, server = %name, "could not settle the server's status");
+        }
+        if !ended.receipts.is_empty() && job.record.failure.is_none() {
+            self.forget(name, &ended.receipts).await;
+        }
+    }
+
+    async fn forget(&self, name: &ServerName, receipts: &[Identity]) {
+        let Ok(Some(server)) = self.outside.store.server(name).await else { return };
+        let Ok(remote) = self.outside.remotes.of(&server).await else { return };
+        if let Err(error) = remote.forget(receipts).await {
+            warn!(%error, server = %name, "could not remove receipts of finished commands");
+        }
+    }
+}
+
+/// A server that a job was making or deleting, and which is neither made nor deleted now that the
+/// job is over, is in error.
+async fn settle(outside: &Outside, name: &ServerName) -> Result<(), StorageError> {
+    let between = |s: &Server| matches!(s.status, ServerStatus::Creating | ServerStatus::Deleting);
+    match outside.store.server(name).await? {
+        Some(server) if between(&server) => {}
+        _ => return Ok(()),
+    }
+    let change = move |server: &mut Server| {
+        if between(server) {
+            server.status = ServerStatus::Error;
+        }
+    };
+    outside.store.update_server(name, Box::new(change)).await.map(drop)
+}
+
+/// How an attempt ended, and what is written with it.
+struct Ended {
+    how: How,
+    entries: Vec<NewEntry>,
+    receipts: Vec<Identity>,
+}
+
+enum How {
+    Finished(Box<Job<Finished>>),
+    GivenBack { job: Box<Job<Running>>, reason: String },
+    Lost,
+}
+
+impl Ended {
+    fn with(job: Job<Running>, outcome: Outcome) -> Self {
+        let now = Timestamp::now();
+        let job = job.finish(outcome, now);
+        let mut entries = Vec::new();
+        if let Some(failure) = &job.record.failure {
+            let event = Event::Log {
+                level: LogLevel::Error,
+                message: failure.message.clone(),
+                source: LogSource::Host,
+            };
+            entries.push(NewEntry { at: now, event });
+        }
+        let event =
+            Event::Finished { status: job.record.status, failure: job.record.failure.clone() };
+        entries.push(NewEntry { at: now, event });
+        Self { how: How::Finished(Box::new(job)), entries, receipts: Vec::new() }
+    }
+
+    fn stopped(job: Job<Running>, stop: Stop) -> Self {
+        let given_back = |job: Job<Running>, reason: String| Self {
+            how: How::GivenBack { job: Box::new(job), reason },
+            entries: Vec::new(),
+            receipts: Vec::new(),
+        };
+        match stop {
+            Stop::Failed(failure) => Self::with(job, Outcome::Failed(failure)),
+            Stop::Uncertain(failure) => Self::with(job, Outcome::Uncertain(failure)),
+            Stop::Cancelled => Self::with(job, Outcome::Cancelled(cancelled())),
+            Stop::ShuttingDown => given_back(job, "the host stopped".to_owned()),
+            Stop::Storage(reason) => given_back(job, format!("nothing could be written: {reason}")),
+            Stop::LeaseLost => Self { how: How::Lost, entries: Vec::new(), receipts: Vec::new() },
+        }
+    }
+
+    fn of(mut job: Job<Running>, context: &Arc<JobContext>, ran: Ran, plugin: &Plugin) -> Self {
+        job.record.plugin.get_or_insert(plugin.pin());
+        let (view, last_words, commands) = {
+            let journal = context.journal();
+            (journal.view(), journal.last_words(), journal.remote_commands())
+        };
+        job.record.view = view;
+        let mut ended = match ran {
+            Ran::Stopped(stop) => Self::stopped(job, stop),
+            Ran::Returned(Ok(result)) => Self::with(job, Outcome::Completed(result)),
+            Ran::Returned(Err(failure)) if context.knows_of_cancel() => {
+                let reason = if failure.code == "cancelled" { cancelled() } else { failure };
+                Self::with(job, Outcome::Cancelled(reason))
+            }
+            Ran::Returned(Err(failure)) => Self::with(job, Outcome::Failed(failure)),
+        };
+        ended.entries.splice(0..0, last_words);
+        ended.receipts = commands.into_iter().map(|n| context.identity(n)).collect();
+        ended
+    }
+}
+
+fn cancelled() -> Failure {
+    Failure::safe("cancelled", "somebody cancelled this job")
+}
+
+fn missing_plugin(job: &Job<Running>) -> Failure {
+    let operation = &job.record.operation;
+    let message = match &job.record.plugin {
+        Some(pin) => format!(
+            "this job began with {} {} ({}), which is not there any more: install it again and \
+             retry the job",
+            pin.name, pin.version, pin.digest
+        ),
+        None => format!("no installed plugin provides `{operation}`: install one and retry the job"),
+    };
+    Failure::safe("plugin_missing", message)
+}

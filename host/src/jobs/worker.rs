@@ -1,0 +1,192 @@
+//! Claims jobs and runs them, many at once. Woken by the store's commits, never by a poll, but for
+//! a slow one as a safety net.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::task::{Id, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::effects::context::Signals;
+use crate::jobs::run::Runner;
+use crate::model::names::{JobId, WorkerId};
+use crate::storage::{Change, Claim};
+
+/// How long a lease lasts unless it is renewed.
+const LEASE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often leases are renewed, and the queue is looked at without having been woken.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Who it is.
+    pub id: WorkerId,
+    /// How many jobs it runs at once.
+    pub limit: usize,
+}
+
+/// The task that runs jobs.
+pub struct Workers {
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Workers {
+    /// Starts to claim jobs.
+    pub fn start(runner: Runner, options: WorkerOptions) -> Self {
+        let shutdown = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let worker = Worker {
+            changes: runner.outside.store.changes(),
+            runner,
+            options,
+            shutdown: shutdown.clone(),
+            running: JoinSet::new(),
+            jobs: HashMap::new(),
+            tasks: HashMap::new(),
+        };
+        tasks.spawn(worker.work());
+        tasks.close();
+        Self { tasks, shutdown }
+    }
+
+    /// Stops claiming, gives running jobs back, and returns when none runs any more.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+struct Worker {
+    runner: Runner,
+    options: WorkerOptions,
+    changes: Receiver<Change>,
+    shutdown: CancellationToken,
+    running: JoinSet<()>,
+    /// Tells running jobs to stop.
+    jobs: HashMap<JobId, CancellationToken>,
+    /// Which task runs which job.
+    tasks: HashMap<Id, JobId>,
+}
+
+enum Event {
+    Changed(Result<Change, RecvError>),
+    Ended(Id),
+    Round,
+    Stop,
+}
+
+impl Worker {
+    async fn work(mut self) {
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                () = self.shutdown.cancelled() => Event::Stop,
+                change = self.changes.recv() => Event::Changed(change),
+                Some(ended) = self.running.join_next_with_id() => Event::Ended(task_of(ended)),
+                _ = round.tick() => Event::Round,
+            };
+            match event {
+                Event::Stop => break,
+                Event::Changed(Ok(Change::CancelRequested(id))) => self.cancel(&id),
+                Event::Changed(Ok(Change::Claimable)) => self.claim().await,
+                // What was missed may have been a cancel; the records say so.
+                Event::Changed(Err(RecvError::Lagged(_))) => self.look_around().await,
+                Event::Changed(Err(RecvError::Closed)) => break,
+                Event::Changed(Ok(Change::Job(_))) => {}
+                Event::Ended(task) => {
+                    self.forget(task);
+                    self.claim().await;
+                }
+                Event::Round => self.look_around().await,
+            }
+        }
+        self.shutdown.cancel();
+        while let Some(ended) = self.running.join_next_with_id().await {
+            self.forget(task_of(ended));
+        }
+    }
+
+    /// Takes jobs as long as there are some and there is room.
+    async fn claim(&mut self) {
+        while self.running.len() < self.options.limit {
+            match self.runner.outside.store.claim_next_job(&self.lease()).await {
+                Ok(Some(job)) => self.start(job),
+                Ok(None) => return,
+                Err(error) => return error!(%error, "could not claim a job"),
+            }
+        }
+    }
+
+    fn start(&mut self, job: crate::model::job::Job<crate::model::job::Running>) {
+        let cancel = CancellationToken::new();
+        if job.record.cancel_requested {
+            cancel.cancel();
+        }
+        let id = job.record.id.clone();
+        info!(job.id = %id, operation = %job.record.operation, attempt = job.record.attempt, "job started");
+        let signals = Signals { cancel: cancel.clone(), shutdown: self.shutdown.clone() };
+        let task = self.running.spawn(self.runner.clone().run(job, signals));
+        self.tasks.insert(task.id(), id.clone());
+        self.jobs.insert(id, cancel);
+    }
+
+    fn cancel(&self, id: &JobId) {
+        if let Some(token) = self.jobs.get(id) {
+            token.cancel();
+        }
+    }
+
+    fn forget(&mut self, task: Id) {
+        if let Some(id) = self.tasks.remove(&task) {
+            self.jobs.remove(&id);
+        }
+    }
+
+    /// Keeps what runs, takes over what nobody runs any more, notices cancels, claims.
+    async fn look_around(&mut self) {
+        let lease = self.lease();
+        let store = Arc::clone(&self.runner.outside.store);
+        match store.renew_leases(&lease).await {
+            Ok(kept) => self.notice_lost(&kept),
+            Err(error) => warn!(%error, "could not renew leases"),
+        }
+        if let Err(error) = store.recover(&lease, false).await {
+            warn!(%error, "could not look for jobs whose worker died");
+        }
+        for (id, token) in &self.jobs {
+            if matches!(store.job(id).await, Ok(Some(job)) if job.cancel_requested) {
+                token.cancel();
+            }
+        }
+        self.claim().await;
+    }
+
+    fn notice_lost(&self, kept: &[JobId]) {
+        for id in self.jobs.keys().filter(|id| !kept.contains(id)) {
+            warn!(job.id = %id, "this job's lease is not ours any more");
+        }
+    }
+
+    fn lease(&self) -> Claim {
+        let now = Timestamp::now();
+        let until = now.saturating_add(LEASE).unwrap_or(now);
+        Claim { worker: self.options.id.clone(), now, until }
+    }
+}
+
+fn task_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
+    match ended {
+        Ok((id, ())) => id,
+        Err(error) => error.id(),
+    }
+}

@@ -1,0 +1,9 @@
+//! Plain types that everything speaks: names and ids, servers, jobs, failures. No IO here.
+
+pub mod catalogue;
+pub mod failure;
+pub mod grants;
+pub mod job;
+pub mod journal;
+pub mod names;
+pub mod server;

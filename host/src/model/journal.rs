@@ -1,0 +1,217 @@
+//! The journal: what happened to a job, in order, append-only. Everything else about a job can be
+//! rebuilt from it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::failure::Failure;
+use crate::model::job::JobStatus;
+use crate::model::names::{Digest, JobId, WorkerId};
+
+/// One entry, as it stands on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number in the job, from 1, without gaps.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// An entry that has no number yet: the store gives it the next one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEntry {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What can happen to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// Somebody asked for it.
+    Submitted {
+        /// The name of the token that asked.
+        by: String,
+        /// The job that this one tries again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_of: Option<JobId>,
+    },
+    /// A worker took it.
+    Claimed {
+        /// From 1.
+        attempt: u32,
+        /// Who.
+        worker: WorkerId,
+        /// What it runs; the same in every attempt.
+        digest: Digest,
+    },
+    /// The plugin named its steps.
+    Plan {
+        /// The plugin's line number, which tells a replayed one.
+        line: u64,
+        /// In order.
+        steps: Vec<String>,
+    },
+    /// A step began.
+    Step {
+        /// The plugin's line number.
+        line: u64,
+        /// Its name.
+        name: String,
+    },
+    /// The job got on.
+    Progress {
+        /// The plugin's line number.
+        line: u64,
+        /// 0 to 100.
+        percent: u8,
+    },
+    /// A line for people.
+    Log {
+        /// How much it matters.
+        level: LogLevel,
+        /// At most 16 KiB.
+        message: String,
+        /// Where it came from.
+        source: LogSource,
+    },
+    /// An effect is about to be sent.
+    Intent {
+        /// The effect's number in the job, from 0.
+        ordinal: u32,
+        /// `interface.function`.
+        function: String,
+        /// What may be done when the outcome is not known.
+        class: Class,
+        /// SHA-256 of the request, hex.
+        digest: String,
+        /// The request, secrets redacted.
+        request: Value,
+    },
+    /// An effect ended.
+    Outcome {
+        /// The effect's number.
+        ordinal: u32,
+        /// `interface.function`; an effect that has no intent is told by it.
+        function: String,
+        /// Its class.
+        class: Class,
+        /// SHA-256 of the request, hex.
+        digest: String,
+        /// What came of it.
+        result: Result<Value, Failure>,
+        /// How long it took.
+        duration_ms: u64,
+        /// How it was found out after a crash: `adopted`, `repeated`; none when it was just sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovered: Option<String>,
+    },
+    /// Somebody wants it to stop.
+    CancelRequested {
+        /// The name of the token that asked.
+        by: String,
+    },
+    /// Its worker gave it back.
+    Requeued {
+        /// Why.
+        reason: String,
+    },
+    /// It ended.
+    Finished {
+        /// `completed`, `failed`, `cancelled` or `uncertain`.
+        status: JobStatus,
+        /// The failure, where it is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<Failure>,
+    },
+}
+
+impl Event {
+    /// The name of its kind, as it stands on disk.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Submitted { .. } => "submitted",
+            Self::Claimed { .. } => "claimed",
+            Self::Plan { .. } => "plan",
+            Self::Step { .. } => "step",
+            Self::Progress { .. } => "progress",
+            Self::Log { .. } => "log",
+            Self::Intent { .. } => "intent",
+            Self::Outcome { .. } => "outcome",
+            Self::CancelRequested { .. } => "cancel_requested",
+            Self::Requeued { .. } => "requeued",
+            Self::Finished { .. } => "finished",
+        }
+    }
+}
+
+/// How much a log line matters.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// For the plugin's author.
+    Debug,
+    /// For whoever waits.
+    Info,
+    /// Something is not as it should be.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+impl LogLevel {
+    /// The name that APIs use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Where a log line came from, so that a replay does not write it twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogSource {
+    /// The plugin: its line number.
+    Plugin(u64),
+    /// The host itself.
+    Host,
+    /// A remote command.
+    Remote {
+        /// The effect that runs it.
+        ordinal: u32,
+        /// Whether the line stood on standard error.
+        stderr: bool,
+        /// Bytes of its stream up to and with this line.
+        offset: u64,
+    },
+}
+
+/// What may be done about an effect whose outcome is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Changes nothing: do it again.
+    Read,
+    /// Makes something be so: do it again.
+    Put,
+    /// Makes a new thing: look for it by its identity first.
+    Create,
+    /// Takes a thing away: do it again, gone is success.
+    Delete,
+    /// A remote command: ask its receipt.
+    Exec,
+    /// Nobody knows: a person must say, unless the caller said that repeating is safe.
+    Opaque,
+}

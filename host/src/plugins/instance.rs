@@ -1,0 +1,134 @@
+//! One run of a plugin: a store of its own, with limits, dropped with the run.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bindings::{Clock, Guest};
+use serde_json::Value;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime_wasi::WasiCtx;
+
+use crate::capabilities::Capabilities;
+use crate::capabilities::output::GuestOutput;
+use crate::capabilities::randomness::Seeded;
+use crate::effects::Stop;
+use crate::effects::context::JobContext;
+use crate::model::failure::Failure;
+use crate::plugins::engine::{Engine, TICK};
+use crate::plugins::plugin::Plugin;
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ran {
+    /// The plugin answered.
+    Returned(Result<Value, Failure>),
+    /// The host stopped it, and why.
+    Stopped(Stop),
+}
+
+/// Runs a plugin to its end, or until the host stops it.
+pub async fn run(plugin: &Arc<Plugin>, engine: &Arc<Engine>, job: &Arc<JobContext>) -> Ran {
+    let timeout = Duration::from_secs(plugin.descriptor.timeout_s.clamp(1, 24 * 3600));
+    let ended = tokio::select! {
+        ended = tokio::time::timeout(timeout, call(plugin, engine, job)) => ended,
+        stop = job.stopped() => return Ran::Stopped(stop),
+    };
+    match ended {
+        Err(_elapsed) => Ran::Stopped(Stop::limit(
+            "operation_timeout",
+            format!("`{}` ran longer than its {} s", plugin.descriptor.name, timeout.as_secs()),
+        )),
+        Ok(Ok(answer)) => Ran::Returned(answer),
+        // A stop of ours reaches us as a trap; its reason stands in the job.
+        Ok(Err(trap)) => Ran::Stopped(job.take_stop().unwrap_or_else(|| trapped(plugin, &trap))),
+    }
+}
+
+async fn call(
+    plugin: &Arc<Plugin>,
+    engine: &Arc<Engine>,
+    job: &Arc<JobContext>,
+) -> wasmtime::Result<Result<Value, Failure>> {
+    let prepared = plugin.prepared(engine).await.map_err(|e| wasmtime::format_err!("{e}"))?;
+    let mut store = store(engine, job);
+    let operation = prepared.instantiate_async(&mut store).await?;
+    let params = job.params().to_string();
+    let answer = operation.call_run(&mut store, &params).await?;
+    Ok(match answer {
+        Ok(text) => result(&text, job.limits().result_bytes),
+        Err(failure) => Err(Failure {
+            code: failure.code,
+            message: failure.message,
+            retry_safe: failure.retry_safe,
+        }),
+    })
+}
+
+fn result(text: &str, most: usize) -> Result<Value, Failure> {
+    if text.len() > most {
+        let message = format!("the plugin's result has {} bytes, at most {most}", text.len());
+        return Err(Failure::unsafe_to_retry("bad_result", message));
+    }
+    serde_json::from_str(text).map_err(|e| {
+        Failure::unsafe_to_retry("bad_result", format!("the plugin's result is no JSON: {e}"))
+    })
+}
+
+fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {
+    let limits = job.limits();
+    let clock: Arc<dyn Clock> = job.clock();
+    let wasi = WasiCtx::builder()
+        .secure_random(Seeded::new(job.seed(), "random"))
+        .insecure_random(Seeded::new(job.seed(), "insecure"))
+        .insecure_random_seed(Seeded::number(job.seed()))
+        .max_random_size(1024 * 1024)
+        .stdout(GuestOutput::stdout(job))
+        .stderr(GuestOutput::stderr(job))
+        .build();
+    let store_limits = StoreLimitsBuilder::new()
+        .memory_size(limits.memory)
+        .table_elements(100_000)
+        .instances(64)
+        .memories(8)
+        .tables(64)
+        .build();
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(4_096);
+    let host = Box::new(Capabilities::new(Arc::clone(job)));
+    let mut store = Store::new(
+        engine.inner(),
+        Guest { wasi, table, limits: store_limits, clock, host },
+    );
+    store.limiter(|guest| &mut guest.limits);
+    store.set_hostcall_fuel(limits.call_bytes);
+    interrupt(&mut store, job, limits.computing);
+    store
+}
+
+/// Lets others run every tick, and ends a guest that computes for too long between two calls.
+fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>, computing: Duration) {
+    let most = computing.as_millis() / TICK.as_millis();
+    let job = Arc::clone(job);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(move |_| {
+        let ticks = job.computing().fetch_add(1, Ordering::Relaxed) + 1;
+        if u128::from(ticks) > most {
+            job.stop(Stop::limit(
+                "computing_too_long",
+                format!("the plugin computed for {} s without a call", computing.as_secs()),
+            ));
+            return Err(wasmtime::format_err!("computed for too long"));
+        }
+        Ok(UpdateDeadline::Yield(1))
+    });
+}
+
+/// A trap of the guest's own making.
+fn trapped(plugin: &Plugin, trap: &wasmtime::Error) -> Stop {
+    let reason = trap.root_cause().to_string();
+    let name = &plugin.descriptor.name;
+    let hint = if reason.contains("unreachable") { "; its own words are in the log" } else { "" };
+    Stop::limit("plugin_trapped", format!("the plugin `{name}` broke off: {reason}{hint}"))
+}

@@ -1,0 +1,203 @@
+//! The sandbox's machines and keys on disk: one file each, found by what stands in them.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Result};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::model::names::Identity;
+use crate::providers::sandbox::disk;
+use crate::providers::{NewMachine, PublicKey, StoredKey};
+
+/// The folder with all of it.
+#[derive(Clone, Debug)]
+pub(super) struct Machines {
+    folder: PathBuf,
+}
+
+/// A machine, as it was ordered. How it stands follows from when that was.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Simulated {
+    /// Its id.
+    pub(super) id: String,
+    /// Its name, unique.
+    pub(super) name: String,
+    /// Its size.
+    pub(super) server_type: String,
+    /// Its place.
+    pub(super) region: String,
+    /// Its image.
+    pub(super) image: String,
+    /// An address out of the block for benchmarks (RFC 2544): nobody has it.
+    pub(super) ipv4: Ipv4Addr,
+    /// An address out of the block for documentation (RFC 3849): nobody has it.
+    pub(super) ipv6: Ipv6Addr,
+    /// Says who ordered it.
+    pub(super) labels: BTreeMap<String, String>,
+    /// The ids of the keys that may log in.
+    pub(super) ssh_keys: Vec<String>,
+    /// The public half of its host key.
+    pub(super) host_key: String,
+    /// When it was ordered.
+    pub(super) ordered_at: Timestamp,
+    /// So that nobody takes the file for something else.
+    pub(super) simulated: bool,
+}
+
+/// A public key, as it was uploaded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct StoredLine {
+    /// Its id.
+    pub(super) id: String,
+    name: String,
+    line: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// How far a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is not powered on.
+    Booting,
+    /// It runs and takes no commands yet.
+    Starting,
+    /// It takes commands.
+    Ready,
+}
+
+impl Simulated {
+    /// The machine that an order makes.
+    pub(super) fn ordered(wanted: &NewMachine, now: Timestamp) -> Self {
+        let [a, b, c, d, e, f, ..] = digest(&format!("{} {}", wanted.identity, wanted.name));
+        let labels = [
+            (Identity::JOB_LABEL.to_owned(), wanted.identity.job.to_string()),
+            (Identity::EFFECT_LABEL.to_owned(), wanted.identity.effect.to_string()),
+        ];
+        Self {
+            id: format!("sb-{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}{f:02x}"),
+            name: wanted.name.to_string(),
+            server_type: wanted.server_type.clone(),
+            region: wanted.region.clone(),
+            image: wanted.image.clone(),
+            ipv4: Ipv4Addr::new(198, 18 + (a & 1), b, c.clamp(1, 254)),
+            ipv6: Ipv6Addr::from([0x2001, 0xdb8, u16::from(a), u16::from(b), 0, 0, 0, 1]),
+            labels: labels.into(),
+            ssh_keys: wanted.ssh_keys.clone(),
+            host_key: wanted.boot.host_key_public.clone(),
+            ordered_at: now,
+            simulated: true,
+        }
+    }
+
+    /// How long ago it was ordered.
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        now.duration_since(self.ordered_at).try_into().unwrap_or_default()
+    }
+
+    /// Whether this identity ordered it.
+    pub(super) fn is_of(&self, identity: &Identity) -> bool {
+        let is = |label: &str, value: String| self.labels.get(label) == Some(&value);
+        is(Identity::JOB_LABEL, identity.job.to_string())
+            && is(Identity::EFFECT_LABEL, identity.effect.to_string())
+    }
+}
+
+impl Machines {
+    /// The machines in this folder.
+    pub(super) const fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Takes an order and gives the machine that has the name then: of two orders one wins.
+    pub(super) fn order(&self, machine: &Simulated) -> Result<Simulated> {
+        let path = self.folder.join(format!("{}.json", machine.name));
+        if disk::create(&path, machine)? {
+            return Ok(machine.clone());
+        }
+        disk::read(&path)?.ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    /// Every machine.
+    pub(super) fn all(&self) -> Result<Vec<Simulated>> {
+        disk::read_all(&self.folder)
+    }
+
+    /// The machine with this id, or none.
+    pub(super) fn with_id(&self, id: &str) -> Result<Option<Simulated>> {
+        Ok(self.all()?.into_iter().find(|machine| machine.id == id))
+    }
+
+    /// The machine of this name, or none.
+    pub(super) fn with_name(&self, name: &str) -> Result<Option<Simulated>> {
+        Ok(self.all()?.into_iter().find(|machine| machine.name == name))
+    }
+
+    /// The machine that this identity ordered, or none.
+    pub(super) fn with_identity(&self, identity: &Identity) -> Result<Option<Simulated>> {
+        Ok(self.all()?.into_iter().find(|machine| machine.is_of(identity)))
+    }
+
+    /// Removes a machine and its files; one that is gone is success.
+    pub(super) fn remove(&self, id: &str) -> Result<()> {
+        let Some(machine) = self.with_id(id)? else { return Ok(()) };
+        disk::remove(&self.folder.join(format!("{}.json", machine.name)))?;
+        match std::fs::remove_dir_all(self.contents(&machine)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a machine's own files and receipts are.
+    pub(super) fn contents(&self, machine: &Simulated) -> PathBuf {
+        self.folder.join("contents").join(&machine.id)
+    }
+
+    /// The keys.
+    pub(super) fn keys(&self) -> Result<Vec<StoredLine>> {
+        disk::read_all(&self.folder.join("keys"))
+    }
+
+    /// Keeps a key: the same one that is there is reused, a name that is taken gets a number.
+    pub(super) fn ensure_key(&self, key: &PublicKey) -> Result<StoredKey> {
+        let keys = self.keys()?;
+        if let Some(found) = keys.iter().find(|found| found.line == key.line) {
+            return Ok(StoredKey { id: found.id.clone(), name: found.name.clone() });
+        }
+        let names = std::iter::once(key.name.clone())
+            .chain((2_u32..).map(|count| format!("{}-{count}", key.name)));
+        for name in names {
+            if keys.iter().any(|found| found.name == name) {
+                continue;
+            }
+            let [a, b, c, d, ..] = digest(&name);
+            let id = format!("key-{a:02x}{b:02x}{c:02x}{d:02x}");
+            let (line, labels) = (key.line.clone(), key.labels.clone());
+            let stored = StoredLine { id: id.clone(), name: name.clone(), line, labels };
+            if disk::create(&self.key_path(&id), &stored)? {
+                return Ok(StoredKey { id, name });
+            }
+        }
+        Err(ErrorKind::AlreadyExists.into())
+    }
+
+    /// Removes a key; one that is gone is success.
+    pub(super) fn remove_key(&self, id: &str) -> Result<()> {
+        match self.keys()?.iter().find(|key| key.id == id) {
+            Some(key) => disk::remove(&self.key_path(&key.id)),
+            None => Ok(()),
+        }
+    }
+
+    fn key_path(&self, id: &str) -> PathBuf {
+        self.folder.join("keys").join(format!("{id}.json"))
+    }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}

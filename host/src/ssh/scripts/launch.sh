@@ -1,0 +1,131 @@
+# Starts a command once, and follows it to its end. $0 is the supervisor's script.
+#
+# Standard input: a line `identity nonce seen_of_stdout seen_of_stderr kept stdin_size mode`, a line
+# with the command in base64, then what the command reads. What the command wrote goes out as it is;
+# a line that begins with the nonce, on standard error, is this script's own word to the host.
+umask 077
+export LC_ALL=C
+say() { printf '%s %s\n' "$nonce" "$*" >&2; }
+IFS=' ' read -r id nonce out err kept size mode || exit 1
+IFS= read -r command || exit 1
+refuse() { say refused "$*"; exit 0; }
+case $id in ''|*[!a-z0-9_-]*) refuse "\`$id\` is no receipt" ;; esac
+while read -r key uid _; do [ "$key" = Uid: ] && break; done < /proc/self/status
+if [ "$uid" = 0 ]; then root=/var/lib/windlass/receipts; else root=$HOME/.windlass/receipts; fi
+dir=$root/$id
+here() { read -r boot < /proc/sys/kernel/random/boot_id; }
+
+launch() {
+    [ -d "$root" ] || mkdir -p "$root" || refuse "cannot make $root"
+    stage=$root/.$id.$$
+    if [ "$size" -gt 0 ]; then
+        cat > "$stage" && [ "$(wc -c < "$stage")" -eq "$size" ] || {
+            rm -f "$stage"
+            refuse "the command's standard input did not arrive whole; is the disk full?"
+        }
+    fi
+    # The one guard: whoever makes the directory starts the command, and nobody else ever does.
+    mkdir "$dir" 2>/dev/null || {
+        rm -f "$stage"
+        [ -d "$dir" ] || refuse "cannot make $dir"
+        return
+    }
+    here
+    printf '%s\n' "$boot" > "$dir/boot"
+    base64 -d > "$dir/command" <<END || refuse "cannot write $dir/command"
+$command
+END
+    if [ "$size" -gt 0 ]; then mv "$stage" "$dir/stdin"; fi
+    : > "$dir/stdout"
+    : > "$dir/stderr"
+    # Else a power cut right after the start would lose the guard, and the command would run again.
+    sync "$dir/boot" "$dir" 2>/dev/null || sync
+    # The supervisor holds this pipe open while it lives, so that its end wakes all who wait. The
+    # name appears when the pipe is held already.
+    mkfifo "$dir/done.new" "$dir/out" "$dir/err" || refuse "cannot make pipes in $dir"
+    exec 9<> "$dir/done.new"
+    mv "$dir/done.new" "$dir/done"
+    setsid sh -c "$0" windlass "$dir" "$id" "$kept" < /dev/null > /dev/null 2>&1 &
+    exec 7< "$dir/done" 9>&-
+    held=yes
+}
+
+held=no
+if [ ! -d "$dir" ]; then
+    [ "$mode" = start ] || refuse "there is no receipt $id"
+    launch
+fi
+
+# The sizes of what it wrote, where the host may not have all of it yet.
+sizes() {
+    o=- e=-
+    if [ "${followed-}" = yes ]; then o=$(wc -c < "$dir/stdout") e=$(wc -c < "$dir/stderr"); fi
+    stopped=-
+    [ -e "$dir/stopped" ] && read -r stopped < "$dir/stopped"
+}
+age() {
+    now=0 began=0
+    [ -e "$dir/began" ] && read -r began < "$dir/began" || return
+    read -r up _ < /proc/uptime
+    now=${up%.*}${up#*.}
+}
+conclude() {
+    sizes
+    if [ -s "$dir/exit" ]; then
+        read -r code took < "$dir/exit"
+        say ended "$code" "$took" "$stopped" $o $e
+    else
+        age
+        say lost "$1" $(((now - began) * 10)) "$stopped" $o $e
+    fi
+    exit 0
+}
+remainder() {
+    [ -s "$dir/stdout" ] && tail -c +$((out + 1)) "$dir/stdout"
+    [ -s "$dir/stderr" ] && tail -c +$((err + 1)) "$dir/stderr" >&2
+}
+alive() {
+    [ -e "$dir/pid" ] || return 1
+    read -r pid start < "$dir/pid"
+    read -r stat 2>/dev/null < "/proc/$pid/stat" || return 1
+    set -- ${stat##*) }
+    [ "$1" != Z ] && [ "${20}" = "$start" ]
+}
+
+if [ $held = no ]; then
+    tries=0
+    until [ -e "$dir/done" ] || [ -e "$dir/stopped" ] || [ $tries -ge 50 ]; do
+        sleep 0.1 || sleep 1
+        tries=$((tries + 1))
+    done
+    [ -e "$dir/done" ] || conclude unstarted
+    # Opened for writing too, this cannot block; without the writing side, it ends with the last
+    # supervisor, also if that is dead since long.
+    exec 9<> "$dir/done"
+    exec 7< "$dir/done" 9>&-
+fi
+
+if ! timeout 0.1 cat <&7 > /dev/null 2>&1; then
+    age
+    say running $(((now - began) * 10))
+    brisk=
+    tail -s 0.1 -c +1 /dev/null 2>/dev/null && brisk='-s 0.1'
+    tail $brisk -c +$((out + 1)) -f "$dir/stdout" 7<&- &
+    first=$!
+    tail $brisk -c +$((err + 1)) -f "$dir/stderr" >&2 7<&- &
+    second=$!
+    cat <&7 > /dev/null
+    # What they had not come to yet, the host asks for: it knows the sizes.
+    kill $first $second
+    wait
+    followed=yes
+fi
+here
+read -r then 2>/dev/null < "$dir/boot"
+if [ ! -s "$dir/exit" ] && [ "$boot" = "$then" ]; then
+    # Its supervisor was killed. It may run on, and nobody will learn its exit code.
+    while alive; do sleep 1; done
+fi
+[ "${followed-}" = yes ] || remainder
+[ "$boot" = "$then" ] || conclude reboot
+conclude killed

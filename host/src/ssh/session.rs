@@ -1,0 +1,108 @@
+//! A server over SSH.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{debug, warn};
+
+use crate::model::names::Identity;
+use crate::ssh::connection::{Access, Connection};
+use crate::ssh::exec::Run;
+use crate::ssh::script::{self, FORGET, Nonce, READY};
+use crate::ssh::{Command, Output, Remote, SshError, upload};
+
+/// How long a command may take to end by itself after TERM.
+const GRACE: Duration = Duration::from_secs(10);
+/// The longest pause between two tries to reach a booting server.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A server over SSH. All calls share one connection, which is made with the first of them, and
+/// made anew when it broke.
+pub struct Session {
+    connection: Connection,
+    grace: Duration,
+}
+
+impl Session {
+    /// Nothing is connected yet; a damaged key is refused.
+    pub fn new(access: Access) -> Result<Self, SshError> {
+        Ok(Self { connection: Connection::new(access)?, grace: GRACE })
+    }
+
+    /// The same with another time between TERM and KILL.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Ends the connection; the next call makes a new one.
+    pub async fn close(&self) {
+        self.connection.close().await;
+    }
+
+    /// One try: a command can be run, and cloud-init has ended.
+    async fn is_ready(&self, until: Instant) -> Result<(), SshError> {
+        let seconds = until.saturating_duration_since(Instant::now()).as_secs().max(1);
+        let input = |nonce: &Nonce| format!("{nonce} {seconds}\n").into_bytes();
+        let (word, _) = script::ask_once(&self.connection, &READY, &input).await?;
+        if let Some(reason) = word.strip_prefix("refused ") {
+            return Err(SshError::Refused { message: reason.to_owned() });
+        }
+        if word.contains("error") {
+            warn!(target = self.connection.target(), status = %word, "cloud-init ended in error");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Remote for Session {
+    #[tracing::instrument(skip_all, fields(target = self.connection.target(), receipt = %command.receipt))]
+    async fn exec(&self, command: Command) -> Result<Output, SshError> {
+        Box::pin(Run::new(&self.connection, &command, self.grace).finish()).await
+    }
+
+    async fn forget(&self, receipts: &[Identity]) -> Result<(), SshError> {
+        let input = |nonce: &Nonce| {
+            let lines = receipts.iter().map(|receipt| format!("{receipt}\n"));
+            format!("{nonce}\n{}", lines.collect::<String>()).into_bytes()
+        };
+        script::ask(&self.connection, &FORGET, &input).await.map(drop)
+    }
+
+    async fn upload(&self, path: &str, content: &[u8], mode: u32) -> Result<(), SshError> {
+        upload::upload(&self.connection, path, content, mode).await
+    }
+
+    async fn download(&self, path: &str, limit: usize) -> Result<Vec<u8>, SshError> {
+        upload::download(&self.connection, path, limit).await
+    }
+
+    #[tracing::instrument(skip_all, fields(target = self.connection.target()))]
+    async fn wait_ready(&self, timeout: Duration) -> Result<(), SshError> {
+        let until = Instant::now() + timeout;
+        let mut pause = Duration::from_millis(100);
+        let mut seen = "nothing was tried".to_owned();
+        loop {
+            match timeout_at(until, self.is_ready(until)).await {
+                Ok(Ok(())) => return Ok(()),
+                // A stranger will not become the right one by waiting.
+                Ok(Err(error @ SshError::HostKeyMismatch { .. })) => return Err(error),
+                Ok(Err(error)) => seen = error.to_string(),
+                Err(_elapsed) if seen.starts_with("nothing") => {
+                    "it did not answer in time".clone_into(&mut seen);
+                }
+                Err(_elapsed) => {}
+            }
+            if Instant::now() + pause >= until {
+                let target = self.connection.target();
+                return Err(SshError::NotReady { target, after: timeout, reason: seen });
+            }
+            debug!(reason = seen, "not ready yet");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Where everything is kept that must outlive the process: one trait, one file a database.
+//!
+//! Two kinds of writes. *Durable* ones answer when they are on disk. *Deferred* ones are queued and
+//! reach the disk with the next durable one, in the order in which they were made, and within
+//! 100 ms at the latest: jobs and journal are one ordered log.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use crate::model::job::{Finished, Job, JobRecord, JobStatus, Lease, PluginPin, Running, View};
+use crate::model::journal::{Entry, LogLevel, NewEntry};
+use crate::model::names::{JobId, OperationName, ProviderKind, ServerName, WorkerId};
+use crate::model::server::Server;
+
+pub mod sqlite;
+
+/// What the host keeps.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // Jobs.
+
+    /// Writes a new job, with its server's record where it makes one, in one durable transaction.
+    async fn submit(&self, job: NewJob) -> Result<Submitted, StorageError>;
+
+    /// Gives the oldest job that may run to this worker: queued, no older unfinished job on the
+    /// same server, its dependencies completed. Not durable by itself: a claim that is lost in a
+    /// crash leaves a queued job.
+    async fn claim_next_job(&self, claim: &Claim) -> Result<Option<Job<Running>>, StorageError>;
+
+    /// Prolongs this worker's leases. Answers those that it still has.
+    async fn renew_leases(&self, claim: &Claim) -> Result<Vec<JobId>, StorageError>;
+
+    /// Puts running jobs back in the queue whose lease ran out, or which belong to another worker
+    /// when `exclusive` says that no other can be alive. Durable. Answers how many.
+    async fn recover(&self, claim: &Claim, exclusive: bool) -> Result<u64, StorageError>;
+
+    /// Records which plugin the job runs, with its `claimed` entry. Deferred.
+    fn pin(&self, lease: &Lease, pin: &PluginPin, entry: NewEntry);
+
+    /// Adds entries to the job's journal and replaces its view. Deferred. Refused silently when the
+    /// lease is an old one: the next durable write says so.
+    fn append(&self, lease: &Lease, entries: Vec<NewEntry>, view: Option<View>);
+
+    /// Adds entries, durably.
+    async fn append_durable(
+        &self,
+        lease: &Lease,
+        entries: Vec<NewEntry>,
+    ) -> Result<(), StorageError>;
+
+    /// Writes a job's end with its last entries, durably.
+    async fn finish(&self, job: Job<Finished>, entries: Vec<NewEntry>) -> Result<(), StorageError>;
+
+    /// Gives a running job back, durably.
+    async fn requeue(&self, job: Job<Running>, entry: NewEntry) -> Result<(), StorageError>;
+
+    /// Notes that somebody wants the job to stop, durably. A queued job ends here and now.
+    async fn request_cancel(
+        &self,
+        id: &JobId,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<CancelRequest, StorageError>;
+
+    /// A job, or none.
+    async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StorageError>;
+
+    /// Jobs, newest first.
+    async fn jobs(&self, filter: &JobFilter) -> Result<Page<JobRecord>, StorageError>;
+
+    /// The journal of a job from the entry after `after` on, in order, at most `limit`.
+    async fn journal(
+        &self,
+        id: &JobId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StorageError>;
+
+    /// The last log lines of a job, oldest first, and how many there are of that level in all.
+    async fn logs(
+        &self,
+        id: &JobId,
+        tail: usize,
+        level: LogLevel,
+    ) -> Result<(Vec<LogLine>, u64), StorageError>;
+
+    /// How many jobs wait, and how many run.
+    async fn job_counts(&self) -> Result<JobCounts, StorageError>;
+
+    // Servers.
+
+    /// The record of a server, or none.
+    async fn server(&self, name: &ServerName) -> Result<Option<Server>, StorageError>;
+
+    /// All servers, by name.
+    async fn servers(&self) -> Result<Vec<Server>, StorageError>;
+
+    /// Changes a record in place, durably, in one transaction: `change` gets the newest one.
+    /// None when there is no such server.
+    async fn update_server(
+        &self,
+        name: &ServerName,
+        change: Box<dyn for<'s> FnOnce(&'s mut Server) + Send>,
+    ) -> Result<Option<Server>, StorageError>;
+
+    /// Moves a record to the history of deleted ones. Durable. An absent one is success.
+    async fn remove_server(&self, name: &ServerName, now: Timestamp) -> Result<(), StorageError>;
+
+    // Configuration, tokens, secrets. Secret values come encrypted.
+
+    /// Writes how a provider is reached.
+    async fn put_provider(&self, provider: ProviderConfig) -> Result<(), StorageError>;
+
+    /// The configured providers.
+    async fn providers(&self) -> Result<Vec<ProviderConfig>, StorageError>;
+
+    /// Writes a token; one of the same name is replaced.
+    async fn put_token(&self, token: Token) -> Result<(), StorageError>;
+
+    /// The token with this hash, or none.
+    async fn token(&self, hash: &str) -> Result<Option<Token>, StorageError>;
+
+    /// All tokens, by name.
+    async fn tokens(&self) -> Result<Vec<Token>, StorageError>;
+
+    /// Removes a token. Answers whether there was one.
+    async fn delete_token(&self, name: &str) -> Result<bool, StorageError>;
+
+    /// Writes a secret unless there is one of this name, and answers the one that is there then.
+    async fn ensure_secret(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, StorageError>;
+
+    /// A secret, still sealed, or none.
+    async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// Removes the secrets whose names begin so.
+    async fn delete_secrets(&self, prefix: &str) -> Result<(), StorageError>;
+
+    /// Notes who did what, durably.
+    async fn audit(&self, record: AuditRecord) -> Result<(), StorageError>;
+
+    /// What happens, from now on. A slow receiver loses the oldest and is told.
+    fn changes(&self) -> broadcast::Receiver<Change>;
+
+    /// Answers when the database does, with one durable round trip of its writer.
+    async fn ping(&self) -> Result<(), StorageError>;
+
+    /// Waits until everything deferred is on disk, and closes.
+    async fn close(&self);
+}
+
+/// What a claim needs.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Who claims.
+    pub worker: WorkerId,
+    /// Now.
+    pub now: Timestamp,
+    /// When the lease ends unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// A job to be written.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its id. One that is taken already is `StorageError::Duplicate`, and nothing is written.
+    pub id: JobId,
+    /// What it does.
+    pub operation: OperationName,
+    /// What the plugin is given.
+    pub params: Value,
+    /// The server that it works on.
+    pub server: Option<ServerName>,
+    /// The job that it tries again, and the first of that chain.
+    pub retry_of: Option<(JobId, JobId)>,
+    /// Jobs that must have completed before.
+    pub depends_on: Vec<JobId>,
+    /// The name of the token that asks.
+    pub by: String,
+    /// Now.
+    pub now: Timestamp,
+    /// What happens to the server's record in the same transaction.
+    pub server_change: ServerChange,
+    /// The caller's `Idempotency-Key`.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+/// What a submission does to its server's record.
+#[derive(Clone, Debug)]
+pub enum ServerChange {
+    /// Nothing.
+    None,
+    /// Writes this one; refused when there is one of that name.
+    Create(Box<Server>),
+    /// Marks it as being deleted; refused when there is none.
+    Deleting(ServerName),
+}
+
+/// A caller's key: the same request twice is one job.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    /// The token that asks, and its key.
+    pub key: String,
+    /// SHA-256 of method, path and body, hex.
+    pub request: String,
+    /// Before when a remembered one no longer counts.
+    pub since: Timestamp,
+}
+
+/// What came of a submission.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Submitted {
+    /// It is on disk.
+    Job(JobId),
+    /// The same request came before: its job.
+    Before(JobId),
+    /// The same key came before with another request.
+    KeyReused,
+    /// There is a server of that name.
+    ServerExists(Box<Server>),
+    /// There is no server of that name.
+    NoSuchServer,
+}
+
+/// What came of the wish to cancel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelRequest {
+    /// It had not begun, and is cancelled.
+    Cancelled,
+    /// It runs: its worker was told.
+    Requested,
+    /// It had ended, so.
+    Finished(JobStatus),
+    /// There is no such job.
+    NoSuchJob,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Any of these; empty means all.
+    pub status: Vec<JobStatus>,
+    /// Only this operation.
+    pub operation: Option<OperationName>,
+    /// Only this server's.
+    pub server: Option<ServerName>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only jobs with a smaller number.
+    pub before: Option<u64>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next one begins, if there is one.
+    pub next: Option<u64>,
+}
+
+/// A line of a job's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its number in the journal.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The line.
+    pub message: String,
+}
+
+/// How many jobs wait, and how many run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobCounts {
+    /// Waiting for a worker.
+    pub queued: u64,
+    /// With a worker.
+    pub running: u64,
+}
+
+/// How a provider is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderConfig {
+    /// Which one.
+    pub kind: ProviderKind,
+    /// Its token, sealed.
+    pub token: Option<Vec<u8>>,
+    /// Another base URL than the usual one.
+    pub endpoint: Option<String>,
+    /// Whether servers are made there unless said otherwise; setting one unsets the others.
+    pub default: bool,
+}
+
+/// A caller's token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its name, unique.
+    pub name: String,
+    /// SHA-256 of it, hex; the token itself is not kept.
+    pub hash: String,
+    /// `read`, `operate` or `admin`.
+    pub scope: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Who did what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// When.
+    pub at: Timestamp,
+    /// The name of the token.
+    pub by: String,
+    /// What: `exec`, `config.provider`, …
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// More, as JSON, without secrets.
+    pub detail: Value,
+}
+
+/// Something happened that others may wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A job may be claimed: submitted, given back, or unblocked by another's end.
+    Claimable,
+    /// A job's record or journal changed.
+    Job(JobId),
+    /// A running job should stop.
+    CancelRequested(JobId),
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The disk is full.
+    #[error("the disk with {path} is full: free some space, nothing was lost")]
+    DiskFull {
+        /// The database file.
+        path: String,
+    },
+    /// It is not ours to write.
+    #[error("{path} cannot be written: {reason}")]
+    ReadOnly {
+        /// The database file.
+        path: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A newer host wrote it.
+    #[error(
+        "{path} was written by a newer windlass (schema {found}, this one knows {known}): run that \
+         version, or restore a backup from before the upgrade"
+    )]
+    NewerSchema {
+        /// The database file.
+        path: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// It is damaged, or no database.
+    #[error("{path} is damaged: {reason}; restore a backup, or move the file away to begin anew")]
+    Damaged {
+        /// The database file.
+        path: String,
+        /// What was found.
+        reason: String,
+    },
+    /// Somebody else has this job by now.
+    #[error("job {job} belongs to another worker by now")]
+    LeaseLost {
+        /// Which job.
+        job: JobId,
+    },
+    /// The id is taken.
+    #[error("the id is taken")]
+    Duplicate,
+    /// Something else.
+    #[error("the database failed while it {doing}: {reason}")]
+    Failed {
+        /// What it did.
+        doing: &'static str,
+        /// Its words.
+        reason: String,
+    },
+    /// The host is stopping.
+    #[error("the database is closed")]
+    Closed,
+}

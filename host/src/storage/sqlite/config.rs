@@ -1,0 +1,147 @@
+//! Providers, callers' tokens, sealed secrets, and who did what.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::storage::sqlite::fault::{Fault, parse, time, to_json};
+use crate::storage::{AuditRecord, ProviderConfig, Token};
+
+/// Writes how a provider is reached. One that becomes the default is the only one.
+pub(super) fn put_provider(
+    connection: &Connection,
+    provider: &ProviderConfig,
+) -> Result<(), Fault> {
+    if provider.default {
+        connection
+            .prepare_cached("UPDATE providers SET is_default = 0 WHERE is_default = 1")?
+            .execute([])?;
+    }
+    connection
+        .prepare_cached(
+            "INSERT INTO providers (kind, token, endpoint, is_default) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (kind) DO UPDATE SET token = excluded.token,
+                 endpoint = excluded.endpoint, is_default = excluded.is_default",
+        )?
+        .execute(params![
+            provider.kind.as_str(),
+            provider.token,
+            provider.endpoint,
+            provider.default
+        ])?;
+    Ok(())
+}
+
+/// The configured providers.
+pub(super) fn providers(connection: &Connection) -> Result<Vec<ProviderConfig>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT kind, token, endpoint, is_default FROM providers ORDER BY kind")?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(0)?;
+        found.push(ProviderConfig {
+            kind: parse(&kind)?,
+            token: row.get(1)?,
+            endpoint: row.get(2)?,
+            default: row.get(3)?,
+        });
+    }
+    Ok(found)
+}
+
+/// Writes a token; one of the same name is replaced.
+pub(super) fn put_token(connection: &Connection, token: &Token) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tokens (name, hash, scope, created_at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, scope = excluded.scope,
+                 created_at = excluded.created_at",
+        )?
+        .execute(params![token.name, token.hash, token.scope, token.created_at.as_microsecond()])?;
+    Ok(())
+}
+
+/// The token with this hash, or none.
+pub(super) fn token(connection: &Connection, hash: &str) -> Result<Option<Token>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT name, hash, scope, created_at FROM tokens WHERE hash = ?1")?;
+    let mut rows = select.query([hash])?;
+    rows.next()?.map(decode_token).transpose()
+}
+
+/// All tokens, by name.
+pub(super) fn tokens(connection: &Connection) -> Result<Vec<Token>, Fault> {
+    let mut select = connection
+        .prepare_cached("SELECT name, hash, scope, created_at FROM tokens ORDER BY name")?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(decode_token(row)?);
+    }
+    Ok(found)
+}
+
+/// Removes a token. Answers whether there was one.
+pub(super) fn delete_token(connection: &Connection, name: &str) -> Result<bool, Fault> {
+    let removed =
+        connection.prepare_cached("DELETE FROM tokens WHERE name = ?1")?.execute([name])?;
+    Ok(removed > 0)
+}
+
+/// Writes a secret unless there is one, and answers the one that is there then.
+pub(super) fn ensure_secret(
+    connection: &Connection,
+    name: &str,
+    sealed: &[u8],
+) -> Result<Vec<u8>, Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO secrets (name, sealed) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+        )?
+        .execute(params![name, sealed])?;
+    let kept = connection
+        .prepare_cached("SELECT sealed FROM secrets WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))?;
+    Ok(kept)
+}
+
+/// A secret, still sealed, or none.
+pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let found = connection
+        .prepare_cached("SELECT sealed FROM secrets WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    Ok(found)
+}
+
+/// Removes the secrets whose names begin so.
+pub(super) fn delete_secrets(connection: &Connection, prefix: &str) -> Result<(), Fault> {
+    connection
+        .prepare_cached("DELETE FROM secrets WHERE substr(name, 1, length(?1)) = ?1")?
+        .execute([prefix])?;
+    Ok(())
+}
+
+/// Notes who did what.
+pub(super) fn audit(connection: &Connection, record: &AuditRecord) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at, caller, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            record.at.as_microsecond(),
+            record.by,
+            record.action,
+            record.target,
+            to_json(&record.detail)?
+        ])?;
+    Ok(())
+}
+
+fn decode_token(row: &Row<'_>) -> Result<Token, Fault> {
+    Ok(Token {
+        name: row.get(0)?,
+        hash: row.get(1)?,
+        scope: row.get(2)?,
+        created_at: time(row.get(3)?)?,
+    })
+}

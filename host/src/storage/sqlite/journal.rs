@@ -1,0 +1,210 @@
+//! Journals: numbered entries, written only by who has the job; what is read from them.
+
+use rusqlite::{Connection, params};
+
+use crate::model::job::{Lease, PluginPin, View};
+use crate::model::journal::{Entry, Event, LogLevel, NewEntry};
+use crate::model::names::JobId;
+use crate::storage::sqlite::fault::{Fault, column, from_json, number, time, to_json};
+use crate::storage::sqlite::writer::Writing;
+use crate::storage::{Change, LogLine, StorageError};
+
+/// A write that nobody waits for.
+#[derive(Clone, Debug)]
+pub(super) enum Deferred {
+    /// Entries, and the view that follows from them.
+    Append {
+        /// Who writes.
+        lease: Lease,
+        /// In order.
+        entries: Vec<NewEntry>,
+        /// Steps and percent.
+        view: Option<View>,
+    },
+    /// What the job runs.
+    Pin {
+        /// Who writes.
+        lease: Lease,
+        /// The plugin.
+        pin: PluginPin,
+        /// The entry that says so.
+        entry: NewEntry,
+    },
+}
+
+impl Deferred {
+    /// Who writes.
+    pub(super) const fn lease(&self) -> &Lease {
+        match self {
+            Self::Append { lease, .. } | Self::Pin { lease, .. } => lease,
+        }
+    }
+
+    /// Writes it.
+    pub(super) fn write(&self, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        match self {
+            Self::Append { lease, entries, view } => {
+                append(writing, lease, entries)?;
+                view.as_ref().map_or(Ok(()), |view| show(writing, lease, view))
+            }
+            Self::Pin { lease, pin, entry } => {
+                append(writing, lease, std::slice::from_ref(entry))?;
+                writing
+                    .connection
+                    .prepare_cached(
+                        "UPDATE jobs SET plugin_name = ?2, plugin_version = ?3, plugin_digest = ?4
+                         WHERE number = ?1",
+                    )?
+                    .execute(params![
+                        column(lease.number),
+                        pin.name,
+                        pin.version,
+                        pin.digest.as_str()
+                    ])?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Adds entries in the name of who has the job.
+pub(super) fn append(
+    writing: &mut Writing<'_>,
+    lease: &Lease,
+    entries: &[NewEntry],
+) -> Result<(), Fault> {
+    hold(writing.connection, lease)?;
+    record(writing, column(lease.number), &lease.job, entries)
+}
+
+/// Adds entries with the next numbers.
+pub(super) fn record(
+    writing: &mut Writing<'_>,
+    job: i64,
+    id: &JobId,
+    entries: &[NewEntry],
+) -> Result<(), Fault> {
+    let mut last: i64 = writing
+        .connection
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM journal WHERE job = ?1")?
+        .query_row([job], |row| row.get(0))?;
+    let mut insert = writing.connection.prepare_cached(
+        "INSERT INTO journal (job, seq, at, kind, level, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for NewEntry { at, event } in entries {
+        last += 1;
+        let level = match event {
+            Event::Log { level, .. } => Some(rank(*level)),
+            _ => None,
+        };
+        let body = to_json(event)?;
+        insert.execute(params![job, last, at.as_microsecond(), event.kind(), level, body])?;
+    }
+    drop(insert);
+    writing.changed(Change::Job(id.clone()));
+    Ok(())
+}
+
+/// Refuses who no longer has the job.
+pub(super) fn hold(connection: &Connection, lease: &Lease) -> Result<(), Fault> {
+    let is_held: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM jobs
+             WHERE number = ?1 AND worker = ?2 AND fence = ?3 AND status = 'running')",
+        )?
+        .query_row(
+            params![column(lease.number), lease.worker.as_str(), column(lease.fence)],
+            |row| row.get(0),
+        )?;
+    if is_held { Ok(()) } else { Err(StorageError::LeaseLost { job: lease.job.clone() }.into()) }
+}
+
+/// Takes the job from who has it: the next recovery puts it back in the queue.
+pub(super) fn abandon(connection: &Connection, lease: &Lease) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET worker = NULL, lease_until = 0
+             WHERE number = ?1 AND worker = ?2 AND fence = ?3 AND status = 'running'",
+        )?
+        .execute(params![column(lease.number), lease.worker.as_str(), column(lease.fence)])?;
+    Ok(())
+}
+
+/// The entries after `after`, in order.
+pub(super) fn entries(
+    connection: &Connection,
+    id: &JobId,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Entry>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT seq, at, body FROM journal
+         WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND seq > ?2
+         ORDER BY seq LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![id.as_str(), column(after), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(2)?;
+        found.push(Entry {
+            seq: number(row.get(0)?)?,
+            at: time(row.get(1)?)?,
+            event: from_json(&body)?,
+        });
+    }
+    Ok(found)
+}
+
+/// The last lines that matter at least so much, and how many such lines there are.
+pub(super) fn logs(
+    connection: &Connection,
+    id: &JobId,
+    tail: usize,
+    level: LogLevel,
+) -> Result<(Vec<LogLine>, u64), Fault> {
+    let total: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM journal
+             WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND level >= ?2",
+        )?
+        .query_row(params![id.as_str(), rank(level)], |row| row.get(0))?;
+    let mut select = connection.prepare_cached(
+        "SELECT seq, at, body FROM journal
+         WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND level >= ?2
+         ORDER BY seq DESC LIMIT ?3",
+    )?;
+    let tail = i64::try_from(tail).unwrap_or(i64::MAX);
+    let mut rows = select.query(params![id.as_str(), rank(level), tail])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(2)?;
+        if let Event::Log { level, message, .. } = from_json(&body)? {
+            lines.push(LogLine {
+                seq: number(row.get(0)?)?,
+                at: time(row.get(1)?)?,
+                level,
+                message,
+            });
+        }
+    }
+    lines.reverse();
+    Ok((lines, number(total)?))
+}
+
+fn show(writing: &Writing<'_>, lease: &Lease, view: &View) -> Result<(), Fault> {
+    writing
+        .connection
+        .prepare_cached("UPDATE jobs SET view = ?2 WHERE number = ?1")?
+        .execute(params![column(lease.number), to_json(view)?])?;
+    Ok(())
+}
+
+const fn rank(level: LogLevel) -> i64 {
+    match level {
+        LogLevel::Debug => 0,
+        LogLevel::Info => 1,
+        LogLevel::Warn => 2,
+        LogLevel::Error => 3,
+    }
+}

@@ -1,0 +1,123 @@
+//! Which queued jobs may run: the oldest unfinished one of each server, once all that it depends
+//! on is completed. `jobs.ready` says so, and every transaction that ends a job keeps it true.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::failure::Failure;
+use crate::model::job::JobStatus;
+use crate::model::journal::{Event, NewEntry};
+use crate::model::names::JobId;
+use crate::storage::Change;
+use crate::storage::sqlite::fault::{Fault, parse, to_json};
+use crate::storage::sqlite::journal;
+use crate::storage::sqlite::writer::Writing;
+
+/// Marks a queued job as claimable if it is. Answers whether it was not before and is now.
+pub(super) fn make_ready(connection: &Connection, job: i64) -> Result<bool, Fault> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE jobs SET ready = 1
+             WHERE number = ?1 AND status = 'queued' AND ready = 0
+               AND NOT EXISTS (
+                   SELECT 1 FROM jobs AS older
+                   WHERE older.server = jobs.server AND older.status IN ('queued', 'running')
+                     AND older.number < ?1)
+               AND NOT EXISTS (
+                   SELECT 1 FROM dependencies
+                   JOIN jobs AS needed ON needed.number = dependencies.needs
+                   WHERE dependencies.job = ?1 AND needed.status <> 'completed')",
+        )?
+        .execute([job])?;
+    Ok(changed > 0)
+}
+
+/// Lets those go on that waited for a job which just ended. What depends on one that did not
+/// complete ends too: it would wait for ever.
+pub(super) fn release(writing: &mut Writing<'_>, ended: i64, now: Timestamp) -> Result<(), Fault> {
+    let (id, server, status): (String, Option<String>, String) = writing
+        .connection
+        .prepare_cached("SELECT id, server, status FROM jobs WHERE number = ?1")?
+        .query_row([ended], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let (id, status): (JobId, JobStatus) = (parse(&id)?, parse(&status)?);
+    for dependant in dependants(writing.connection, ended)? {
+        if status == JobStatus::Completed {
+            wake(writing, dependant)?;
+        } else {
+            give_up(writing, dependant, &id, now)?;
+        }
+    }
+    if let Some(next) = next_of(writing.connection, server.as_deref())? {
+        wake(writing, next)?;
+    }
+    Ok(())
+}
+
+/// Ends a queued job because `needed`, which it depends on, will not complete.
+pub(super) fn give_up(
+    writing: &mut Writing<'_>,
+    job: i64,
+    needed: &JobId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let message = format!("it was not started: {needed}, which it depends on, did not complete");
+    let failure = Failure::safe("dependency_failed", message);
+    let id: Option<String> = writing
+        .connection
+        .prepare_cached(
+            "UPDATE jobs SET status = 'failed', failure = ?2, completed_at = ?3, ready = 0
+             WHERE number = ?1 AND status = 'queued' RETURNING id",
+        )?
+        .query_row(params![job, to_json(&failure)?, now.as_microsecond()], |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else { return Ok(()) };
+    let event = Event::Finished { status: JobStatus::Failed, failure: Some(failure) };
+    journal::record(writing, job, &parse(&id)?, &[NewEntry { at: now, event }])?;
+    release(writing, job, now)
+}
+
+/// Looks at every queued job anew. For the start, when a mistake of an earlier version must not
+/// leave jobs waiting for ever.
+pub(super) fn wake_all(writing: &mut Writing<'_>) -> Result<(), Fault> {
+    let waiting = {
+        let mut select = writing.connection.prepare_cached(
+            "SELECT number FROM jobs WHERE status = 'queued' AND ready = 0 ORDER BY number",
+        )?;
+        numbers(select.query([])?)?
+    };
+    waiting.into_iter().try_for_each(|job| wake(writing, job))
+}
+
+/// The first column of every row.
+pub(super) fn numbers(mut rows: rusqlite::Rows<'_>) -> Result<Vec<i64>, Fault> {
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(row.get(0)?);
+    }
+    Ok(found)
+}
+
+fn wake(writing: &mut Writing<'_>, job: i64) -> Result<(), Fault> {
+    if make_ready(writing.connection, job)? {
+        writing.changed(Change::Claimable);
+    }
+    Ok(())
+}
+
+fn dependants(connection: &Connection, needed: i64) -> Result<Vec<i64>, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT job FROM dependencies WHERE needs = ?1 ORDER BY job")?;
+    numbers(select.query([needed])?)
+}
+
+fn next_of(connection: &Connection, server: Option<&str>) -> Result<Option<i64>, Fault> {
+    let Some(server) = server else { return Ok(None) };
+    let next = connection
+        .prepare_cached(
+            "SELECT number FROM jobs WHERE server = ?1 AND status = 'queued'
+             ORDER BY number LIMIT 1",
+        )?
+        .query_row([server], |row| row.get(0))
+        .optional()?;
+    Ok(next)
+}

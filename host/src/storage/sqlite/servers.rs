@@ -1,0 +1,56 @@
+//! Records of servers.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::model::names::ServerName;
+use crate::model::server::Server;
+use crate::storage::sqlite::fault::{Fault, from_json, to_json};
+
+/// The record of a server, or none.
+pub(super) fn server(connection: &Connection, name: &ServerName) -> Result<Option<Server>, Fault> {
+    let record: Option<String> = connection
+        .prepare_cached("SELECT record FROM servers WHERE name = ?1")?
+        .query_row([name.as_str()], |row| row.get(0))
+        .optional()?;
+    record.map(|record| from_json(&record)).transpose()
+}
+
+/// All records, by name.
+pub(super) fn servers(connection: &Connection) -> Result<Vec<Server>, Fault> {
+    let mut select = connection.prepare_cached("SELECT record FROM servers ORDER BY name")?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let record: String = row.get(0)?;
+        found.push(from_json(&record)?);
+    }
+    Ok(found)
+}
+
+/// Writes a record; one of the same name is replaced.
+pub(super) fn put(connection: &Connection, server: &Server) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO servers (name, record) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET record = excluded.record",
+        )?
+        .execute(params![server.name.as_str(), to_json(server)?])?;
+    Ok(())
+}
+
+/// Moves a record to the history.
+pub(super) fn remove(
+    connection: &Connection,
+    name: &ServerName,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO deleted_servers (name, record, deleted_at)
+             SELECT name, record, ?2 FROM servers WHERE name = ?1",
+        )?
+        .execute(params![name.as_str(), now.as_microsecond()])?;
+    connection.prepare_cached("DELETE FROM servers WHERE name = ?1")?.execute([name.as_str()])?;
+    Ok(())
+}

@@ -1,0 +1,2 @@
+mod hetzner;
+#[test] fn a() {}

@@ -1,0 +1,300 @@
+//! A host as its users have it: the real program in a process of its own, asked over HTTP. Every
+//! answer is held against the API's own description.
+
+mod contract;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything may take before a test fails.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A running host with a home of its own.
+pub struct TestHost {
+    home: TempDir,
+    options: Options,
+    child: Option<Child>,
+    url: String,
+    client: reqwest::Client,
+}
+
+/// What a host under test is told.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Variables of its environment, on top of the usual ones.
+    pub environment: Vec<(String, String)>,
+}
+
+impl TestHost {
+    /// A host with a new home, listening.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// The same, told more.
+    pub async fn start_with(options: Options) -> Self {
+        let home = TempDir::new().expect("a temporary folder can be made");
+        let client = reqwest::Client::new();
+        let mut host = Self { home, options, child: None, url: String::new(), client };
+        host.run().await;
+        host
+    }
+
+    /// Where it keeps everything.
+    pub fn home(&self) -> PathBuf {
+        self.home.path().join("home")
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the host runs").id()
+    }
+
+    /// The admin's token that the first start wrote.
+    pub fn token(&self) -> String {
+        std::fs::read_to_string(self.home().join("token")).expect("there is a token")
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    /// Asks with the admin's token.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.ask(Method::GET, path, None).await
+    }
+
+    /// Sends a body with the admin's token.
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    /// Deletes with the admin's token.
+    pub async fn delete(&self, path: &str) -> (u16, Value) {
+        self.ask(Method::DELETE, path, None).await
+    }
+
+    /// A request that the test finishes itself, with the admin's token.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.bare_request(method, path).bearer_auth(self.token())
+    }
+
+    /// A request that the test finishes itself.
+    pub fn bare_request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url)).timeout(DEADLINE)
+    }
+
+    /// Sends a request and holds its answer against the contract.
+    pub async fn answer(&self, request: reqwest::RequestBuilder) -> (u16, Value) {
+        let request = request.build().expect("the request is one");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await.expect("the host answers");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("the answer has a body");
+        let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+        contract::check(method.as_str(), &path, status, &body);
+        (status, body)
+    }
+
+    /// Makes a job and answers its id.
+    pub async fn submit(&self, method: Method, path: &str, body: Option<Value>) -> String {
+        let (status, answer) = self.ask(method, path, body).await;
+        assert_eq!(status, 202, "{answer}");
+        answer["job_id"].as_str().expect("a job has an id").to_owned()
+    }
+
+    /// Makes a job that creates a server on the sandbox.
+    pub async fn create_server(&self, name: &str) -> String {
+        let body = json!({ "name": name, "server_type": "cx23", "region": "nbg1" });
+        self.submit(Method::POST, "/api/servers", Some(body)).await
+    }
+
+    /// Waits until a job had this status, and answers the job as it is then.
+    pub async fn wait_for(&self, job: &str, status: &str) -> Value {
+        let waited = tokio::time::timeout(DEADLINE, self.see_status(job, status)).await;
+        waited.unwrap_or_else(|_| panic!("{job} was not {status} in time:\n{}", self.log()));
+        self.get(&format!("/api/jobs/{job}")).await.1
+    }
+
+    /// Opens the stream of a job's events after this one.
+    pub async fn events(&self, job: &str, after: u64) -> Events {
+        let path = format!("/api/jobs/{job}/events");
+        let request = self.request(Method::GET, &path).header("Last-Event-ID", after);
+        let response = request.send().await.expect("the host answers");
+        assert_eq!(response.status(), 200);
+        Events { response, text: String::new() }
+    }
+
+    /// Ends the process as a power cut would.
+    pub fn crash(&mut self) {
+        self.signal(Signal::KILL);
+        self.reap();
+    }
+
+    /// Asks the process to end, and waits until it did.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        let mut child = self.child.take().expect("the host runs");
+        let waited = tokio::task::spawn_blocking(move || child.wait());
+        let waited = tokio::time::timeout(DEADLINE, waited).await;
+        waited.expect("the host ends in time").expect("no panic").expect("it can be waited for")
+    }
+
+    /// Starts it again on the same home.
+    pub async fn restart(&mut self) {
+        assert!(self.child.is_none(), "the host still runs");
+        self.run().await;
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = self.request(method, path);
+        self.answer(if let Some(body) = body { request.json(&body) } else { request }).await
+    }
+
+    async fn see_status(&self, job: &str, status: &str) {
+        let mut events = self.events(job, 0).await;
+        while let Some(event) = events.next().await {
+            if event.name == "status" && event.content["status"] == status {
+                return;
+            }
+        }
+        panic!("{job} ended without having been {status}: {:?}", self.get(&format!("/api/jobs/{job}")).await);
+    }
+
+    async fn run(&mut self) {
+        let log = File::options().create(true).append(true).open(self.home.path().join("log"));
+        let mut command = program();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--home"])
+            .arg(self.home())
+            .envs(self.options.environment.iter().cloned())
+            .stdout(Stdio::piped())
+            .stderr(log.expect("the log can be written"));
+        let mut child = command.spawn().expect("the program can be started");
+        let stdout = child.stdout.take().expect("it has a standard output");
+        self.child = Some(child);
+        let line = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = tokio::time::timeout(DEADLINE, line).await.expect("the host starts in time");
+        let line = line.expect("no panic").expect("its output can be read");
+        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
+        self.url = url.unwrap_or_else(|| panic!("the host did not start:\n{}", self.log()));
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, signal).expect("our own process can be told");
+    }
+
+    fn reap(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.wait().expect("our own process can be waited for");
+        }
+    }
+}
+
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the host's log:\n{}", self.log());
+        }
+    }
+}
+
+/// A stream of events.
+pub struct Events {
+    response: Response,
+    text: String,
+}
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its number.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// What it says.
+    pub content: Value,
+}
+
+impl Events {
+    /// The next event; none at the end of the stream.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let event = parse(message);
+                self.text = rest.to_owned();
+                if event.is_some() {
+                    return event;
+                }
+                continue;
+            }
+            let chunk = self.response.chunk().await.ok()??;
+            self.text.push_str(std::str::from_utf8(&chunk).expect("events are text"));
+        }
+    }
+
+    /// All that come until the stream ends.
+    pub async fn all(mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await {
+            events.push(event);
+        }
+        events
+    }
+}
+
+/// The program under test, with an environment that does not depend on whose machine this is.
+pub fn program() -> Command {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let folder = test.ancestors().nth(2).expect("it is in <profile>/deps").to_owned();
+    let mut command = Command::new(folder.join("windlass-under-test"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("WINDLASS_") || text == "HCLOUD_ENDPOINT" {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .env("WINDLASS_SANDBOX_PACE", "instant")
+        .env("WINDLASS_CACHE", cache(&folder))
+        .env("WINDLASS_LOG", "warn,windlass=debug")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Compiled plugins, shared by all hosts under test.
+fn cache(folder: &Path) -> PathBuf {
+    folder.join("windlass-cache")
+}
+
+/// None for a comment that only keeps the connection.
+fn parse(message: &str) -> Option<Event> {
+    let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name));
+    Some(Event {
+        id: field("id: ")?.parse().expect("an id is a number"),
+        name: field("event: ")?.to_owned(),
+        content: serde_json::from_str(field("data: ")?).expect("an event is JSON"),
+    })
+}

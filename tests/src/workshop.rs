@@ -1,0 +1,198 @@
+//! The host's inside without its doors: a store, workers, and the plugin that misbehaves, which no
+//! operator would install.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use windlass::effects::context::Outside;
+use windlass::jobs::run::Runner;
+use windlass::jobs::worker::{WorkerOptions, Workers};
+use windlass::model::job::JobRecord;
+use windlass::model::journal::{Entry, LogLevel};
+use windlass::model::names::JobId;
+use windlass::plugins::catalog::Catalog;
+use windlass::plugins::engine::Engine;
+use windlass::plugins::plugin::Plugin;
+use windlass::providers::registry::{Registry, Settings};
+use windlass::providers::sandbox::Pace;
+use windlass::ssh::remotes::Remotes;
+use windlass::storage::sqlite::{Options, Sqlite};
+use windlass::storage::{Change, Claim, NewJob, ServerChange, Store};
+use windlass::vault::Vault;
+
+/// How long a test waits for something before it says that it never came.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store and workers in this process.
+pub struct Workshop {
+    home: TempDir,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    workers: Option<Workers>,
+}
+
+impl Workshop {
+    /// An empty one, with workers that run.
+    pub async fn open() -> Self {
+        Self::at(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn at(home: TempDir) -> Self {
+        let path = home.path().to_owned();
+        let store: Arc<dyn Store> =
+            Sqlite::open(&path.join("windlass.db"), &Options::default()).unwrap();
+        let vault = Arc::new(Vault::open(&path).unwrap());
+        let settings = Settings { home: path, hcloud_endpoint: None, pace: Pace::Instant };
+        let providers = Registry::new(settings, store.clone(), vault.clone()).unwrap();
+        let providers = Arc::new(providers);
+        let remotes = Remotes::new(store.clone(), vault.clone(), providers.clone());
+        let catalog = Catalog::built_in().unwrap();
+        catalog.activate(&misbehaving_plugin());
+        let worker = WorkerOptions { id: "workshop".parse().unwrap(), limit: 64 };
+        let now = Timestamp::now();
+        let claim = Claim { worker: worker.id.clone(), now, until: now };
+        store.recover(&claim, true).await.unwrap();
+        let runner = Runner {
+            outside: Outside { store: store.clone(), providers, remotes: Arc::new(remotes), vault },
+            catalog: Arc::new(catalog),
+            engine: engine(),
+        };
+        let workers = Some(Workers::start(runner, worker));
+        Self { home, store, workers }
+    }
+
+    /// Stops as a host does that is told to, and starts again on the same home.
+    pub async fn restart(mut self) -> Self {
+        self.stop().await;
+        Self::at(self.home).await
+    }
+
+    /// Stops the workers and closes the store.
+    pub async fn stop(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            workers.stop().await;
+        }
+        self.store.close().await;
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.home.path().join("windlass.db")
+    }
+
+    /// Submits a job that misbehaves in this way.
+    pub async fn submit(&self, how: &str) -> JobId {
+        let now = Timestamp::now();
+        let id = JobId::new(now, rand::random());
+        let job = NewJob {
+            id: id.clone(),
+            operation: "misbehaves".parse().unwrap(),
+            params: json!({ "how": how }),
+            server: None,
+            retry_of: None,
+            depends_on: Vec::new(),
+            by: "test".to_owned(),
+            now,
+            server_change: ServerChange::None,
+            idempotency: None,
+        };
+        self.store.submit(job).await.unwrap();
+        id
+    }
+
+    /// Submits such a job and waits for its end.
+    pub async fn run(&self, how: &str) -> JobRecord {
+        let id = self.submit(how).await;
+        self.finished(&id).await
+    }
+
+    /// Waits for the end of a job.
+    pub async fn finished(&self, id: &JobId) -> JobRecord {
+        self.wait(id, |job, _| job.status.is_finished()).await
+    }
+
+    /// Waits until a job has said this.
+    pub async fn says(&self, id: &JobId, line: &str) -> JobRecord {
+        self.wait(id, |_, log| log.iter().any(|said| said == line)).await
+    }
+
+    /// What a job has said so far.
+    pub async fn log(&self, id: &JobId) -> Vec<String> {
+        let (lines, _) = self.store.logs(id, 10_000, LogLevel::Debug).await.unwrap();
+        lines.into_iter().map(|line| line.message).collect()
+    }
+
+    /// A job's journal.
+    pub async fn journal(&self, id: &JobId) -> Vec<Entry> {
+        self.store.journal(id, 0, 100_000).await.unwrap()
+    }
+
+    async fn wait(&self, id: &JobId, is_so: impl Fn(&JobRecord, &[String]) -> bool) -> JobRecord {
+        let mut changes = self.store.changes();
+        let waiting = async {
+            loop {
+                let job = self.store.job(id).await.unwrap().unwrap();
+                if is_so(&job, &self.log(id).await) {
+                    return job;
+                }
+                while changes.recv().await != Ok(Change::Job(id.clone())) {}
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        match waited {
+            Ok(job) => job,
+            Err(_) => panic!("job {id} never got there: {:#?}", self.store.job(id).await),
+        }
+    }
+}
+
+/// One engine for all tests of a process, with its compiled code kept between runs.
+fn engine() -> Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    let make = || Arc::new(Engine::new(&target().join("test-code")).unwrap());
+    ENGINE.get_or_init(make).clone()
+}
+
+/// The plugin that misbehaves, built now.
+fn misbehaving_plugin() -> Arc<Plugin> {
+    static PLUGIN: OnceLock<Arc<Plugin>> = OnceLock::new();
+    PLUGIN.get_or_init(|| Arc::new(Plugin::read(misbehaving_component()).unwrap())).clone()
+}
+
+/// The bytes of the component that misbehaves.
+pub fn misbehaving_component() -> Vec<u8> {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
+    let built = target().join("guests");
+    let status = Command::new(env!("CARGO"))
+        .current_dir(&guests)
+        .args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2"])
+        .arg("--target-dir")
+        .arg(&built)
+        .env_remove("RUSTFLAGS")
+        .status()
+        .unwrap();
+    assert!(status.success(), "the guests did not build");
+    std::fs::read(built.join("wasm32-wasip2/release/guests.wasm")).unwrap()
+}
+
+/// The folder in which cargo builds this workspace.
+fn target() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let deps = exe.ancestors().find(|folder| folder.ends_with("deps")).unwrap();
+    deps.ancestors().nth(2).unwrap().to_owned()
+}
+
+/// The result of a finished job.
+pub fn result(job: &JobRecord) -> &Value {
+    job.result.as_ref().unwrap_or_else(|| panic!("the job did not complete: {job:#?}"))
+}
+
+/// The code of a failed job's failure.
+pub fn code(job: &JobRecord) -> &str {
+    &job.failure.as_ref().unwrap_or_else(|| panic!("the job did not fail: {job:#?}")).code
+}
