@@ -150,11 +150,7 @@ impl App {
     }
 }
 
-fn registry(
-    config: &Config,
-    store: &Arc<dyn Store>,
-    vault: &Arc<Vault>,
-) -> Arc<Registry> {
+fn registry(config: &Config, store: &Arc<dyn Store>, vault: &Arc<Vault>) -> Arc<Registry> {
     let settings = Settings {
         home: config.home.clone(),
         hcloud_endpoint: config.hcloud_endpoint.clone(),

@@ -24,10 +24,10 @@ use crate::http;
 #[derive(Parser)]
 #[command(name = "windlass", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Where the host keeps everything [env: WINDLASS_HOME] [default: ~/.livchat]
+    /// Where the host keeps everything [env: `WINDLASS_HOME`] [default: ~/.livchat]
     #[arg(long, global = true, value_name = "DIRECTORY")]
     home: Option<PathBuf>,
-    /// The host to talk to, instead of the one of the home [env: WINDLASS_URL]
+    /// The host to talk to, instead of the one of the home [env: `WINDLASS_URL`]
     #[arg(long, global = true)]
     url: Option<String>,
     /// Print JSON, for programs

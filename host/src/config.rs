@@ -86,7 +86,7 @@ impl Config {
             listen: listen.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
             log: variable("WINDLASS_LOG"),
             hcloud_endpoint: variable("HCLOUD_ENDPOINT"),
-            sandbox_instant: sandbox_instant(variable("WINDLASS_SANDBOX_PACE"))?,
+            sandbox_instant: sandbox_instant(variable("WINDLASS_SANDBOX_PACE").as_deref())?,
             workers: workers(variable("WINDLASS_WORKERS"))?,
         })
     }
@@ -102,8 +102,8 @@ impl Target {
     }
 }
 
-fn sandbox_instant(value: Option<String>) -> Result<bool, ConfigError> {
-    match value.as_deref() {
+fn sandbox_instant(value: Option<&str>) -> Result<bool, ConfigError> {
+    match value {
         None | Some("realistic") => Ok(false),
         Some("instant") => Ok(true),
         Some(other) => Err(ConfigError::Variable {

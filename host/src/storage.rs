@@ -50,7 +50,8 @@ pub trait Store: Send + Sync + 'static {
         entries: Vec<NewEntry>,
     ) -> Result<(), StorageError>;
 
-    /// Writes a job's end with its last entries, durably.
+    /// Writes a job's end with its last entries, durably. A server that nobody makes or deletes any
+    /// more gets a status that says so, in the same transaction.
     async fn finish(&self, job: Job<Finished>, entries: Vec<NewEntry>) -> Result<(), StorageError>;
 
     /// Gives a running job back, durably.
@@ -148,6 +149,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Waits until everything deferred is on disk, and closes.
     async fn close(&self);
+}
+
+/// Now, as precisely as the store keeps times: in microseconds. What is compared with a stored time,
+/// or shown to a plugin that may see it again from the store, is taken with this.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// What a claim needs.

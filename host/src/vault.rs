@@ -91,7 +91,7 @@ impl Vault {
             create_key(home, &path).map_err(failed)?;
         }
         let key = read_key(&path)?;
-        let digest = Sha256::new().chain_update(b"windlass vault key").chain_update(&*key);
+        let digest = Sha256::new().chain_update(b"windlass vault key").chain_update(key.as_slice());
         let mut id = [0; ID_LENGTH];
         id.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
         Ok(Self { key, id })
@@ -127,7 +127,7 @@ impl Vault {
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&Key::<XChaCha20Poly1305>::from(*self.key))
+        XChaCha20Poly1305::new((&*self.key).into())
     }
 }
 

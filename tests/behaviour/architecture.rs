@@ -19,10 +19,9 @@ const LEVELS: [&[&str]; 9] = [
 ];
 
 fn level(module: &str) -> usize {
-    LEVELS
-        .iter()
-        .position(|modules| modules.contains(&module))
-        .unwrap_or_else(|| panic!("`{module}` has no place in the map: give it one, here and there"))
+    LEVELS.iter().position(|modules| modules.contains(&module)).unwrap_or_else(|| {
+        panic!("`{module}` has no place in the map: give it one, here and there")
+    })
 }
 
 fn root() -> PathBuf {
@@ -83,7 +82,8 @@ fn modules_use_only_what_is_below_them() {
             continue;
         }
         for used in code(&text).split("crate::").skip(1) {
-            let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let used: String =
+                used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             if used.is_empty() || used == module {
                 continue;
             }

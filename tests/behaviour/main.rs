@@ -1,2 +1,10 @@
+//! Behaviour at the door, a module a noun.
+
+mod cli;
 mod hetzner;
-#[test] fn a() {}
+mod http;
+mod sandbox;
+mod architecture;
+mod plugins;
+mod main_job;
+mod ssh;

@@ -172,7 +172,10 @@ impl TestHost {
                 return;
             }
         }
-        panic!("{job} ended without having been {status}: {:?}", self.get(&format!("/api/jobs/{job}")).await);
+        panic!(
+            "{job} ended without having been {status}: {:?}",
+            self.get(&format!("/api/jobs/{job}")).await
+        );
     }
 
     async fn run(&mut self) {

@@ -48,7 +48,7 @@ impl Workshop {
             Sqlite::open(&path.join("windlass.db"), &Options::default()).unwrap();
         let vault = Arc::new(Vault::open(&path).unwrap());
         let settings = Settings { home: path, hcloud_endpoint: None, pace: Pace::Instant };
-        let providers = Registry::new(settings, store.clone(), vault.clone()).unwrap();
+        let providers = Registry::new(settings, store.clone(), vault.clone());
         let providers = Arc::new(providers);
         let remotes = Remotes::new(store.clone(), vault.clone(), providers.clone());
         let catalog = Catalog::built_in().unwrap();

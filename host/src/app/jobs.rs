@@ -141,12 +141,7 @@ impl Reader {
     }
 
     /// The journal of a job after this entry, in order.
-    pub async fn journal(
-        &self,
-        id: &JobId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<Entry>, Error> {
+    pub async fn journal(&self, id: &JobId, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
         self.app.known_job(id).await?;
         Ok(self.app.store.journal(id, after, limit).await?)
     }

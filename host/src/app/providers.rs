@@ -75,8 +75,11 @@ impl crate::app::App {
             Some(provider) => provider,
             None => self.registry.default_kind().await?,
         };
-        let (catalogue, stale) =
-            self.registry.catalogue(provider).await.map_err(|failure| unusable(failure, provider))?;
+        let (catalogue, stale) = self
+            .registry
+            .catalogue(provider)
+            .await
+            .map_err(|failure| unusable(failure, provider))?;
         Ok(Offer { provider, catalogue, stale })
     }
 }

@@ -14,9 +14,7 @@ use crate::model::catalogue::Catalogue;
 use crate::model::names::{Identity, InvalidName, JobId, OperationName, ProviderKind, ServerName};
 use crate::model::server::{Server, ServerStatus, SshAccess};
 use crate::ssh::{Command, Output, SshError};
-use crate::storage::{
-    AuditRecord, IdempotencyKey, NewJob, ServerChange, StorageError, Submitted,
-};
+use crate::storage::{AuditRecord, IdempotencyKey, NewJob, ServerChange, StorageError, Submitted};
 
 /// How long an idempotency key is remembered.
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -301,8 +299,10 @@ fn check_offer(
     if let (Some(size), Some(image)) = (server_type, image)
         && !image.architectures.contains(&size.architecture)
     {
-        let message =
-            format!("The image `{}` is not there for {} processors.", image.name, size.architecture);
+        let message = format!(
+            "The image `{}` is not there for {} processors.",
+            image.name, size.architecture
+        );
         wrong.push(FieldError { pointer: "/image".to_owned(), message });
     }
     if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_fields(&wrong)) }

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::app::access::{Admin, Caller, Scope};
 use crate::app::home::Home;
 use crate::error::{Error, ErrorKind};
-use crate::storage::{AuditRecord, Store, StorageError, Token};
+use crate::storage::{AuditRecord, StorageError, Store, Token};
 
 /// What the first start's token is called.
 const FIRST: &str = "admin";
@@ -103,7 +103,8 @@ impl Admin {
         check_name(name)?;
         let store = &self.app.store;
         if store.tokens().await?.iter().any(|token| token.name == name) {
-            let message = format!("There is a token `{name}`: revoke it first, or use another name.");
+            let message =
+                format!("There is a token `{name}`: revoke it first, or use another name.");
             return Err(Error::new(ErrorKind::Conflict, "token_exists", message)
                 .with_next(format!("DELETE /api/tokens/{name}")));
         }
@@ -134,10 +135,8 @@ impl Admin {
         };
         let admins = tokens.iter().filter(|token| token.scope == Scope::Admin).count();
         if token.scope == Scope::Admin && admins == 1 {
-            let message = format!(
-                "`{name}` is the last token with the scope admin: make another one first, or nobody \
-                 can."
-            );
+            let message =
+                format!("`{name}` is the last token with the scope admin: make another one first.");
             return Err(Error::new(ErrorKind::Conflict, "last_admin_token", message)
                 .with_next("POST /api/tokens"));
         }

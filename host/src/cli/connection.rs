@@ -64,7 +64,7 @@ impl Connection {
             let url = url.trim_end_matches('/').to_owned();
             return Ok(Self { client, url, token, embedded: None });
         }
-        let mut config = config.map_err(usage)?;
+        let mut config = config.map_err(|error| usage(&error))?;
         if let Some(occupant) = home::occupant(&config.home) {
             let address = address_of(&config.home, occupant).await?;
             let token = token(target.token, Some(&config.home))?;
@@ -170,7 +170,7 @@ impl Embedded {
 }
 
 /// A wrong setting is a mistake of whoever calls.
-pub(super) fn usage(error: ConfigError) -> Refusal {
+pub(super) fn usage(error: &ConfigError) -> Refusal {
     Refusal::new(Exit::Usage, crate::error::sentence(&error.to_string()))
 }
 
@@ -215,14 +215,17 @@ async fn refused(response: Response) -> Refusal {
     let status = response.status();
     let body: Value = response.json().await.unwrap_or_default();
     let text = |name: &str| body.get(name).and_then(Value::as_str);
-    let mut message = text("error").map_or_else(|| format!("The host says {status}."), str::to_owned);
+    let mut message =
+        text("error").map_or_else(|| format!("The host says {status}."), str::to_owned);
     let fields = body.pointer("/details/fields").and_then(Value::as_array);
     for field in fields.into_iter().flatten().skip(1) {
         let more = field.get("message").and_then(Value::as_str).unwrap_or_default();
         message = format!("{message}\n       {more}");
     }
+    // Routes help programs; people at a command line know `--help`.
+    let is_command = |next: &&str| next.starts_with("windlass ");
     let next = body.get("next").and_then(Value::as_array).into_iter().flatten();
-    let next = next.filter_map(Value::as_str).map(str::to_owned).collect();
+    let next = next.filter_map(Value::as_str).filter(is_command).map(str::to_owned).collect();
     let exit = match status {
         StatusCode::SERVICE_UNAVAILABLE => Exit::Unreachable,
         _ => Exit::Refused,

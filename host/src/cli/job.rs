@@ -33,7 +33,8 @@ pub(super) enum Command {
         /// Its id
         id: String,
         /// How many
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        #[arg(long, default_value_t = 100)]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
         tail: u64,
     },
     /// Stop a job
@@ -86,15 +87,16 @@ pub(super) async fn finish(
         return Ok(());
     }
     let reason = job.get("error").and_then(Value::as_str).unwrap_or("no reason was given");
-    let message = format!("The job `{id}` is {status}: {}", crate::error::sentence(reason));
+    let ended = match status.as_str() {
+        "failed" => "failed",
+        "cancelled" => "was cancelled",
+        _ => "needs a person's word",
+    };
+    let message = format!("The job `{id}` {ended}: {}", crate::error::sentence(reason));
     Err(Refusal::new(Exit::JobFailed, message).with_next(format!("windlass job logs {id}")))
 }
 
-async fn list(
-    host: &Connection,
-    status: Option<&str>,
-    terminal: &Terminal,
-) -> Result<(), Refusal> {
+async fn list(host: &Connection, status: Option<&str>, terminal: &Terminal) -> Result<(), Refusal> {
     let allowed = |c: char| c.is_ascii_lowercase() || c == ',';
     let status = status.map(|status| status.chars().filter(|&c| allowed(c)).collect::<String>());
     let query = status.map_or_else(String::new, |status| format!("?status={status}"));
@@ -120,12 +122,7 @@ async fn show(host: &Connection, id: &str, terminal: &Terminal) -> Result<(), Re
     Ok(())
 }
 
-async fn logs(
-    host: &Connection,
-    id: &str,
-    tail: u64,
-    terminal: &Terminal,
-) -> Result<(), Refusal> {
+async fn logs(host: &Connection, id: &str, tail: u64, terminal: &Terminal) -> Result<(), Refusal> {
     let answer = host.get(&format!("{}/logs?tail={tail}&level=debug", path_of(id)?)).await?;
     if terminal.is_json() {
         terminal.json(&answer);
@@ -159,8 +156,7 @@ fn left(host: &Connection, id: &str) -> Refusal {
 
 /// An id goes into a path only if it is one.
 fn path_of(id: &str) -> Result<String, Refusal> {
-    let id: JobId = id
-        .parse()
-        .map_err(|why: InvalidName| Refusal::new(Exit::Usage, why.to_string()))?;
+    let id: JobId =
+        id.parse().map_err(|why: InvalidName| Refusal::new(Exit::Usage, why.to_string()))?;
     Ok(format!("/api/jobs/{id}"))
 }

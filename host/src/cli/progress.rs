@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(120);
 /// A job as it is shown.
 pub(super) struct Progress<'a> {
     terminal: &'a Terminal,
-    bar: Option<ProgressBar>,
+    meter: Option<ProgressBar>,
     percent: u64,
     step: String,
 }
@@ -22,8 +22,8 @@ pub(super) struct Progress<'a> {
 impl<'a> Progress<'a> {
     /// Nothing happened yet.
     pub(super) fn new(terminal: &'a Terminal) -> Self {
-        let bar = terminal.is_watched().then(new_bar);
-        Self { terminal, bar, percent: 0, step: String::new() }
+        let meter = terminal.is_watched().then(new_bar);
+        Self { terminal, meter, percent: 0, step: String::new() }
     }
 
     /// Shows what happened.
@@ -40,25 +40,25 @@ impl<'a> Progress<'a> {
 
     /// Takes the bar away.
     pub(super) fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(meter) = &self.meter {
+            meter.finish_and_clear();
         }
     }
 
     fn percent(&mut self, percent: Option<u64>) {
         self.percent = percent.unwrap_or(self.percent);
-        if let Some(bar) = &self.bar {
-            bar.set_position(self.percent);
+        if let Some(meter) = &self.meter {
+            meter.set_position(self.percent);
         }
     }
 
     fn step(&mut self, step: &str) {
-        if self.bar.is_some() && !self.step.is_empty() {
+        if self.meter.is_some() && !self.step.is_empty() {
             self.line(&format!("   \u{2713}   {}", self.step));
         }
         step.clone_into(&mut self.step);
-        match &self.bar {
-            Some(bar) => bar.set_message(step.to_owned()),
+        match &self.meter {
+            Some(meter) => meter.set_message(step.to_owned()),
             None => self.line(&format!("{:4} % {step}", self.percent)),
         }
     }
@@ -69,27 +69,27 @@ impl<'a> Progress<'a> {
             ("running", Some(attempt)) if attempt > 1 => {
                 self.line(&format!("       the job goes on (attempt {attempt})"));
             }
-            ("completed", _) if self.bar.is_some() && !self.step.is_empty() => {
+            ("completed", _) if self.meter.is_some() && !self.step.is_empty() => {
                 self.line(&format!("   \u{2713}   {}", self.step));
             }
-            ("completed", _) if self.bar.is_none() => self.line(" 100 % completed"),
+            ("completed", _) if self.meter.is_none() => self.line(" 100 % completed"),
             ("", _) => self.line("       somebody wants the job to stop"),
             _ => {}
         }
     }
 
     fn line(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(line),
+        match &self.meter {
+            Some(meter) => meter.println(line),
             None => self.terminal.say(line),
         }
     }
 }
 
 fn new_bar() -> ProgressBar {
-    let bar = ProgressBar::new(100);
+    let meter = ProgressBar::new(100);
     let style = ProgressStyle::with_template("{spinner} {bar:32} {pos:>3} %  {elapsed}  {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.enable_steady_tick(TICK);
-    bar
+    meter.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    meter.enable_steady_tick(TICK);
+    meter
 }

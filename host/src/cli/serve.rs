@@ -1,6 +1,6 @@
 //! `windlass serve`: runs a host until it is told to end.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,11 +19,15 @@ use crate::http;
 /// What a host logs unless told otherwise.
 const LOG: &str = "warn,windlass=info";
 
+/// The help of `--listen`.
+const LISTEN: &str = "Address and port; port 0 lets the system choose [env: WINDLASS_LISTEN] \
+                      [default: 127.0.0.1:8000]";
+
 /// Flags of `serve`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Address and port; port 0 lets the system choose [env: WINDLASS_LISTEN] [default: 127.0.0.1:8000]
-    #[arg(long, value_name = "ADDRESS")]
+    /// Address and port; port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS", help = LISTEN)]
     listen: Option<String>,
 }
 
@@ -34,7 +38,7 @@ pub(super) async fn serve(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     flags.listen = arguments.listen;
-    let config = Config::read(&flags).map_err(usage)?;
+    let config = Config::read(&flags).map_err(|error| usage(&error))?;
     log(config.log.as_deref().unwrap_or(LOG))?;
     let (mut interrupt, mut terminate) = signals().map_err(|error| {
         Refusal::new(Exit::Refused, format!("This process cannot take signals: {error}."))
@@ -66,6 +70,7 @@ pub(super) fn log(filter: &str) -> Result<(), Refusal> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .try_init()
         .map_err(|error| wrong(error.to_string()))
 }

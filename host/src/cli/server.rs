@@ -88,8 +88,13 @@ pub(super) async fn run(
         Command::Show { name } => show(&host, &name, terminal).await,
         Command::Delete { name, keep_dns } => delete(&host, &name, keep_dns, terminal).await,
         Command::Exec { name, timeout, command } => {
-            exec(&host, &name, &json!({ "command": command.join(" "), "timeout": timeout }), terminal)
-                .await
+            exec(
+                &host,
+                &name,
+                &json!({ "command": command.join(" "), "timeout": timeout }),
+                terminal,
+            )
+            .await
         }
         Command::Types { provider } => types(&host, provider.as_deref(), terminal).await,
     };
@@ -253,9 +258,10 @@ fn types_path(provider: Option<&str>) -> String {
 
 /// A name goes into a path only if it is one.
 fn path_of(name: &str) -> Result<String, Refusal> {
-    let name: crate::model::names::ServerName = name
-        .parse()
-        .map_err(|why: crate::model::names::InvalidName| Refusal::new(Exit::Usage, why.to_string()))?;
+    let name: crate::model::names::ServerName =
+        name.parse().map_err(|why: crate::model::names::InvalidName| {
+            Refusal::new(Exit::Usage, why.to_string())
+        })?;
     Ok(format!("/api/servers/{name}"))
 }
 

@@ -71,7 +71,7 @@ async fn stream(
     let mut chunks = response.bytes_stream();
     let mut text = Vec::new();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| cut_off())?;
+        let chunk = chunk.map_err(|_cut| cut_off())?;
         text.extend_from_slice(&chunk);
         while let Some(end) = text.windows(2).position(|pair| pair == b"\n\n") {
             let message: Vec<u8> = text.drain(..end + 2).collect();

@@ -1,6 +1,5 @@
 //! Effects on the host's own records.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::effects::Effect;
@@ -10,6 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::{Identity, ServerName};
 use crate::model::server::{Server, ServerStatus};
+use crate::storage::{self, StorageError};
 
 const INTERFACE: &str = "inventory";
 
@@ -133,8 +133,7 @@ impl Effect for RemoveServer {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let store = &job.outside.store;
-        let internal =
-            |error: crate::storage::StorageError| Failure::safe("internal", error.to_string());
+        let internal = |error: StorageError| Failure::safe("internal", error.to_string());
         match store.server(&self.server).await.map_err(internal)? {
             Some(Server { provider_id: Some(id), provider, .. }) => {
                 let message = format!(
@@ -146,7 +145,7 @@ impl Effect for RemoveServer {
             Some(_) | None => {}
         }
         store.delete_secrets(&format!("server/{}/", self.server)).await.map_err(internal)?;
-        store.remove_server(&self.server, Timestamp::now()).await.map_err(internal)
+        store.remove_server(&self.server, storage::now()).await.map_err(internal)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::failure::Failure;
 use crate::model::job::{Job, Lease, Running, View};
 use crate::model::journal::{Class, Entry, Event, LogLevel, LogSource, NewEntry};
 use crate::ssh::Stream;
-use crate::storage::Store;
+use crate::storage::{self, Store};
 
 /// The most log lines of a job.
 const MOST_LINES: u64 = 10_000;
@@ -141,7 +141,8 @@ impl Journal {
 
     /// Whether the plugin is still being told what it was told before.
     pub fn is_replaying(&self) -> bool {
-        self.said < self.said_before || usize::try_from(self.next).is_ok_and(|n| n < self.recorded.len())
+        self.said < self.said_before
+            || usize::try_from(self.next).is_ok_and(|n| n < self.recorded.len())
     }
 
     /// Every effect that was recorded so far, as `(function, ordinal)`, with those that ran remote
@@ -290,7 +291,7 @@ pub struct Outcome<'a> {
 }
 
 fn now(event: Event) -> NewEntry {
-    NewEntry { at: Timestamp::now(), event }
+    NewEntry { at: storage::now(), event }
 }
 
 fn diverged(ordinal: u32, function: &str, digest: &str, request: &Request) -> Stop {

@@ -13,8 +13,8 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ances
 const HEAD: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
 <meta name=\"viewport\" content=\"width=device-width\"><title>Windlass API</title><style>\
 :root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;\
-margin:2rem auto;padding:0 1rem}code{font:14px ui-monospace,monospace}td{padding:.2rem .8rem .2rem 0;\
-vertical-align:top}.method{font-weight:600}h2{margin:1.5rem 0 .3rem}</style>";
+margin:2rem auto;padding:0 1rem}code{font:14px ui-monospace,monospace}\
+td{padding:.2rem .8rem .2rem 0;vertical-align:top}.method{font-weight:600}h2{margin:1.5rem 0 .3rem}</style>";
 
 /// Lists the routes for people.
 #[utoipa::path(get, path = "/docs", tag = "system",
@@ -26,13 +26,16 @@ pub(super) async fn docs() -> impl IntoResponse {
 
 fn page(document: &Value) -> String {
     let mut page = HEAD.to_owned();
-    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (title, version) = (escaped(text("/info/title")), escaped(text("/info/version")));
     let about = escaped(text("/info/description"));
     put(&mut page, format_args!("<h1>{title} {version}</h1><p>{about}</p>"));
     put(
         &mut page,
-        format_args!("<p>For programs: <a href=\"/openapi.json\"><code>/openapi.json</code></a></p>"),
+        format_args!(
+            "<p>For programs: <a href=\"/openapi.json\"><code>/openapi.json</code></a></p>"
+        ),
     );
     for tag in document.pointer("/tags").and_then(Value::as_array).into_iter().flatten() {
         section(&mut page, document, tag);

@@ -55,9 +55,12 @@ impl Problem {
         Self { status, body: Box::new(body) }
     }
 
-    /// The body is no JSON.
-    pub(super) fn broken_json(message: String, pointer: &str) -> Self {
-        let fields = json!([{ "pointer": pointer, "message": message }]);
+    /// The body is no JSON; where it ceases to be, as line and column.
+    pub(super) fn broken_json(message: String, pointer: &str, at: (usize, usize)) -> Self {
+        let (line, column) = at;
+        let field =
+            json!({ "pointer": pointer, "message": message, "line": line, "column": column });
+        let fields = json!([field]);
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid_json", message);
         problem.body.details.insert("fields".to_owned(), fields);
         problem
@@ -82,8 +85,8 @@ impl Problem {
 
     /// There is no token in the request.
     pub(super) fn no_token() -> Self {
-        let message = "This needs a token: `Authorization: Bearer <token>`; the first one is in the \
-                       file `token` of the host's home.";
+        let message = "This needs a token: `Authorization: Bearer <token>`; the first one is in \
+                       the file `token` of the host's home.";
         Self::new(StatusCode::UNAUTHORIZED, "no_token", message)
     }
 
@@ -139,7 +142,7 @@ impl IntoResponse for Problem {
 /// The answer for a path that there is not.
 pub(super) async fn no_such_route(uri: Uri) -> Problem {
     let path: String = uri.path().chars().take(200).collect();
-    let message = format!("There is nothing at `{}`; `/docs` lists what there is.", path);
+    let message = format!("There is nothing at `{path}`; `/docs` lists what there is.");
     let mut problem = Problem::new(StatusCode::NOT_FOUND, "no_such_route", message);
     problem.body.next.push("GET /openapi.json".to_owned());
     problem

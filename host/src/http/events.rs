@@ -43,7 +43,8 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
 /// Streams what happens to a job until it ends: `status`, `plan`, `step`, `progress`, `log`.
 /// `Last-Event-ID` goes on after that event, with nothing lost or doubled.
 #[utoipa::path(get, path = "/api/jobs/{job_id}/events", tag = "jobs", security(("token" = [])),
-    params(("job_id" = String, Path, description = "The job", example = "job_20250110_150000_a1b2c3"),
+    params(("job_id" = String, Path, description = "The job",
+            example = "job_20250110_150000_a1b2c3"),
         ("Last-Event-ID" = Option<u64>, Header, description = "The last event that came")),
     responses((status = 200, description = "Server-sent events; each `data` is a JSON object",
         content_type = "text/event-stream", body = String,

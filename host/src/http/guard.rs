@@ -37,8 +37,9 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// Refuses what a web page of another site sends from its reader's browser. A host that listens on
-/// this machine alone takes only names of this machine, so that no foreign name can be pointed here.
+/// Refuses what a web page of another site sends from its reader's browser. A host that listens
+/// on this machine alone takes only names of this machine, so that no foreign name can be pointed
+/// here.
 pub(super) async fn refuse_other_sites(
     State(listen): State<IpAddr>,
     request: Request,

@@ -225,7 +225,8 @@ pub(super) async fn list_jobs(
 
 /// Shows a job.
 #[utoipa::path(get, path = "/api/jobs/{job_id}", tag = "jobs", security(("token" = [])),
-    params(("job_id" = String, Path, description = "The job", example = "job_20250110_150000_a1b2c3")),
+    params(("job_id" = String, Path, description = "The job",
+            example = "job_20250110_150000_a1b2c3")),
     responses((status = 200, description = "The job", body = JobBody)))]
 pub(super) async fn show_job(
     reader: Reader,
@@ -236,7 +237,8 @@ pub(super) async fn show_job(
 
 /// Stops a job. 200 when the work is known to have stopped, 202 when that takes over 2 s.
 #[utoipa::path(delete, path = "/api/jobs/{job_id}", tag = "jobs", security(("token" = [])),
-    params(("job_id" = String, Path, description = "The job", example = "job_20250110_150000_a1b2c3")),
+    params(("job_id" = String, Path, description = "The job",
+            example = "job_20250110_150000_a1b2c3")),
     responses((status = 200, description = "It stopped", body = CancelBody),
         (status = 202, description = "It was told to stop", body = CancelBody),
         (status = 409, description = "It had ended: `job_finished`",
@@ -254,7 +256,8 @@ pub(super) async fn cancel_job(
 
 /// Shows a job's log, or follows it.
 #[utoipa::path(get, path = "/api/jobs/{job_id}/logs", tag = "jobs", security(("token" = [])),
-    params(("job_id" = String, Path, description = "The job", example = "job_20250110_150000_a1b2c3"),
+    params(("job_id" = String, Path, description = "The job",
+            example = "job_20250110_150000_a1b2c3"),
         LogsQuery),
     responses((status = 200, description = "The lines; with `follow=true` a stream of server-sent \
         `log` events", content((LogsBody = "application/json"), (String = "text/event-stream")))))]
@@ -275,7 +278,8 @@ pub(super) async fn job_logs(
 
 /// Shows what happened to a job: every effect, with its outcome.
 #[utoipa::path(get, path = "/api/jobs/{job_id}/journal", tag = "jobs", security(("token" = [])),
-    params(("job_id" = String, Path, description = "The job", example = "job_20250110_150000_a1b2c3"),
+    params(("job_id" = String, Path, description = "The job",
+            example = "job_20250110_150000_a1b2c3"),
         JournalQuery),
     responses((status = 200, description = "A part of the journal", body = JournalBody)))]
 pub(super) async fn job_journal(
@@ -343,11 +347,10 @@ fn parsed(query: ListQuery) -> Result<JobQuery, Problem> {
     let operation = query.operation.map(|text| text.parse::<OperationName>()).transpose();
     let operation = operation.map_err(|why| in_query("type", &why.to_string()))?;
     let server = query.server.map(|text| text.parse()).transpose();
-    let server = server.map_err(|why: crate::model::names::InvalidName| {
-        in_query("server", &why.to_string())
-    })?;
+    let server = server
+        .map_err(|why: crate::model::names::InvalidName| in_query("server", &why.to_string()))?;
     let cursor = query.cursor.map(|text| text.parse()).transpose();
-    let cursor = cursor.map_err(|_: std::num::ParseIntError| {
+    let cursor = cursor.map_err(|_nonsense: std::num::ParseIntError| {
         in_query("cursor", "send `next_cursor` of an earlier page")
     })?;
     Ok(JobQuery { status, operation, server, limit, cursor })

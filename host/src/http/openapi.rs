@@ -11,13 +11,13 @@ use crate::http::error::ErrorBody;
 
 /// What holds for the API as a whole.
 pub(super) fn base() -> OpenApi {
-    let info = InfoBuilder::new()
+    let about = InfoBuilder::new()
         .title("Windlass")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "Durable jobs on servers. Long work answers 202 at once with a job; watch it at \
-             `/api/jobs/{job_id}` or as a stream at `/api/jobs/{job_id}/events`. Times are RFC 3339 \
-             in UTC. Unknown fields are an error. Every error has the same shape.",
+             `/api/jobs/{job_id}` or as a stream at `/api/jobs/{job_id}/events`. Times are RFC \
+             3339 in UTC. Unknown fields are an error. Every error has the same shape.",
         ))
         .build();
     let scheme = HttpBuilder::new()
@@ -40,8 +40,9 @@ pub(super) fn base() -> OpenApi {
         ("plugins", "The operations that this host can run"),
         ("tokens", "Who may talk to the host"),
     ];
-    let tags = tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
-    OpenApiBuilder::new().info(info).components(Some(components)).tags(Some(tags)).build()
+    let tags =
+        tags.map(|(name, what)| TagBuilder::new().name(name).description(Some(what)).build());
+    OpenApiBuilder::new().info(about).components(Some(components)).tags(Some(tags)).build()
 }
 
 /// The description with every answer that an operation can give.

@@ -108,7 +108,8 @@ pub(super) async fn configure_provider(
 #[utoipa::path(get, path = "/api/providers/server-types", tag = "providers",
     security(("token" = [])), params(ProviderQuery),
     responses((status = 200, description = "The sizes", body = ServerTypesBody),
-        (status = 409, description = "`provider_not_configured`; `next` says how", body = ErrorBody),
+        (status = 409, description = "`provider_not_configured`; `next` says how",
+            body = ErrorBody),
         (status = 429, description = "The provider limits its callers", body = ErrorBody),
         (status = 502, description = "The provider does not answer", body = ErrorBody),
         (status = 504, description = "The provider takes too long", body = ErrorBody)))]
@@ -125,7 +126,8 @@ pub(super) async fn list_server_types(
 #[utoipa::path(get, path = "/api/providers/locations", tag = "providers",
     security(("token" = [])), params(ProviderQuery),
     responses((status = 200, description = "The places", body = LocationsBody),
-        (status = 409, description = "`provider_not_configured`; `next` says how", body = ErrorBody),
+        (status = 409, description = "`provider_not_configured`; `next` says how",
+            body = ErrorBody),
         (status = 429, description = "The provider limits its callers", body = ErrorBody),
         (status = 502, description = "The provider does not answer", body = ErrorBody),
         (status = 504, description = "The provider takes too long", body = ErrorBody)))]
@@ -142,7 +144,8 @@ pub(super) async fn list_locations(
 #[utoipa::path(get, path = "/api/providers/images", tag = "providers",
     security(("token" = [])), params(ProviderQuery),
     responses((status = 200, description = "The images", body = ImagesBody),
-        (status = 409, description = "`provider_not_configured`; `next` says how", body = ErrorBody),
+        (status = 409, description = "`provider_not_configured`; `next` says how",
+            body = ErrorBody),
         (status = 429, description = "The provider limits its callers", body = ErrorBody),
         (status = 502, description = "The provider does not answer", body = ErrorBody),
         (status = 504, description = "The provider takes too long", body = ErrorBody)))]

@@ -82,7 +82,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
         let query = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
             let text = rejection.body_text();
             let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, why)| why);
-            in_query("", text)
+            let (name, why) = text.split_once(": ").unwrap_or(("", text));
+            in_query(name, why)
         })?;
         Ok(Self(query.0))
     }
@@ -91,7 +92,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
 /// A parameter after `?` is wrong.
 pub(super) fn in_query(name: &str, why: &str) -> Problem {
     let shown = if name.is_empty() { String::new() } else { format!("`{name}`: ") };
-    let message = format!("The query is wrong: {shown}{why}");
+    let message = crate::error::sentence(&format!("the query is wrong: {shown}{why}"));
     let pointer = if name.is_empty() { "?".to_owned() } else { format!("?{name}") };
     Error::invalid_field(&pointer, message).into()
 }
@@ -117,7 +118,7 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
         return Err(Problem::body_too_large(BODY_LIMIT));
     }
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Problem::body_cut_off())?;
+        let chunk = chunk.map_err(|_cut| Problem::body_cut_off())?;
         seen = seen.saturating_add(chunk.len());
         if seen <= BODY_LIMIT {
             bytes.extend_from_slice(&chunk);
@@ -136,12 +137,14 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         match inner.classify() {
             Category::Data => Error::invalid_field(&pointer, data_message(&inner)).into(),
             Category::Syntax | Category::Eof | Category::Io => {
-                Problem::broken_json(format!("The body is no JSON: {inner}."), &pointer)
+                let message = format!("The body is no JSON: {inner}.");
+                Problem::broken_json(message, &pointer, (inner.line(), inner.column()))
             }
         }
     })?;
     json.end().map_err(|error| {
-        Problem::broken_json(format!("Something follows the JSON of the body: {error}."), "")
+        let message = format!("Something follows the JSON of the body: {error}.");
+        Problem::broken_json(message, "", (error.line(), error.column()))
     })?;
     Ok(value)
 }

@@ -107,7 +107,8 @@ pub(super) struct ExecBody {
     params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
         description = "The same key with the same body is the same job, for 24 h")),
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
-        (status = 409, description = "`server_exists`, or `provider_not_configured`", body = ErrorBody),
+        (status = 409, description = "`server_exists`, or `provider_not_configured`",
+            body = ErrorBody),
         (status = 429, description = "The provider limits its callers", body = ErrorBody),
         (status = 502, description = "The provider does not say what it offers", body = ErrorBody),
         (status = 504, description = "The provider takes too long", body = ErrorBody)))]
@@ -155,7 +156,8 @@ pub(super) async fn show_server(
         ("Idempotency-Key" = Option<String>, Header, max_length = 255,
             description = "The same key for the same server is the same job, for 24 h")),
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
-        (status = 409, description = "`server_busy`: it is being deleted already", body = ErrorBody)))]
+        (status = 409, description = "`server_busy`: it is being deleted already",
+            body = ErrorBody)))]
 pub(super) async fn delete_server(
     operator: Operator,
     InPath(name): InPath<ServerName>,
@@ -172,7 +174,8 @@ pub(super) async fn delete_server(
     request_body = ExecCommand,
     responses((status = 200, description = "It ran, whatever its exit code", body = ExecBody),
         (status = 409, description = "`server_busy`: it is still being created", body = ErrorBody),
-        (status = 502, description = "`ssh_unreachable`: the server does not answer", body = ErrorBody),
+        (status = 502, description = "`ssh_unreachable`: the server does not answer",
+            body = ErrorBody),
         (status = 504, description = "`command_timeout`: it is dead; `details` has its output",
             body = ErrorBody)))]
 pub(super) async fn exec_command(

@@ -55,7 +55,8 @@ pub(super) struct Initialised {
     success: bool,
     #[schema(example = "The home is ready.")]
     message: &'static str,
-    data: HomeBody,
+    #[serde(rename = "data")]
+    outcome: HomeBody,
 }
 
 /// The home.
@@ -94,14 +95,13 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Hea
     (code, Json(HealthBody { status, timestamp: health.timestamp, storage, jobs }))
 }
 
-/// Sees that the home directory, the database and the keys are there. Doing it again changes nothing.
+/// Sees that the home directory, the database and the keys are there. Again changes nothing.
 #[utoipa::path(post, path = "/api/init", tag = "system", security(("token" = [])),
     responses((status = 200, description = "They are there", body = Initialised)))]
 pub(super) async fn init(admin: Admin) -> Result<Json<Initialised>, Problem> {
     let (home, created) = admin.init();
-    let message = "The home is ready.";
-    let data = HomeBody { config_dir: home.display().to_string(), created };
-    Ok(Json(Initialised { success: true, message, data }))
+    let outcome = HomeBody { config_dir: home.display().to_string(), created };
+    Ok(Json(Initialised { success: true, message: "The home is ready.", outcome }))
 }
 
 /// This description.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use tracing::{info, warn};
 
 use crate::effects::Stop;
@@ -16,12 +15,11 @@ use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, Outcome, Running};
 use crate::model::journal::{Event, LogLevel, LogSource, NewEntry};
 use crate::model::names::{Identity, ServerName};
-use crate::model::server::{Server, ServerStatus};
 use crate::plugins::catalog::Catalog;
 use crate::plugins::engine::Engine;
 use crate::plugins::instance::{self, Ran};
 use crate::plugins::plugin::Plugin;
-use crate::storage::StorageError;
+use crate::storage::{self, StorageError};
 
 /// How many journal entries are read at once.
 const PAGE: usize = 1_000;
@@ -72,14 +70,18 @@ impl Runner {
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
         let pin = plugin.pin();
-        self.outside.store.pin(job.lease(), &pin, NewEntry {
-            at: Timestamp::now(),
-            event: Event::Claimed {
-                attempt: job.record.attempt,
-                worker: job.lease().worker.clone(),
-                digest: plugin.digest.clone(),
+        self.outside.store.pin(
+            job.lease(),
+            &pin,
+            NewEntry {
+                at: storage::now(),
+                event: Event::Claimed {
+                    attempt: job.record.attempt,
+                    worker: job.lease().worker.clone(),
+                    digest: plugin.digest.clone(),
+                },
             },
-        });
+        );
         let grants = Grants::new(&plugin.descriptor.grants, job.record.server.clone());
         let journal = Journal::new(Arc::clone(&self.outside.store), &job, entries);
         let mut outside = self.outside.clone();
@@ -126,7 +128,7 @@ impl Runner {
             }
             How::GivenBack { job, reason } => {
                 let event = Event::Requeued { reason: reason.clone() };
-                store.requeue((**job).clone(), NewEntry { at: Timestamp::now(), event }).await
+                store.requeue((**job).clone(), NewEntry { at: storage::now(), event }).await
             }
             How::Lost => Ok(()),
         };
@@ -140,14 +142,11 @@ impl Runner {
         }
     }
 
-    /// What can be done without when the host dies before: a record that says the server is being
-    /// made although nobody makes it, and receipts that nobody will ask for.
+    /// Removes the receipts of commands that nobody will ask for again. What is left when the host
+    /// dies before harms nobody.
     async fn clean_up(&self, ended: &Ended) {
         let How::Finished(job) = &ended.how else { return };
         let Some(name) = &job.record.server else { return };
-        if let Err(error) = settle(&self.outside, name).await {
-            warn!(%error, server = %name, "could not settle the server's status");
-        }
         if !ended.receipts.is_empty() && job.record.failure.is_none() {
             self.forget(name, &ended.receipts).await;
         }
@@ -160,22 +159,6 @@ impl Runner {
             warn!(%error, server = %name, "could not remove receipts of finished commands");
         }
     }
-}
-
-/// A server that a job was making or deleting, and which is neither made nor deleted now that the
-/// job is over, is in error.
-async fn settle(outside: &Outside, name: &ServerName) -> Result<(), StorageError> {
-    let between = |s: &Server| matches!(s.status, ServerStatus::Creating | ServerStatus::Deleting);
-    match outside.store.server(name).await? {
-        Some(server) if between(&server) => {}
-        _ => return Ok(()),
-    }
-    let change = move |server: &mut Server| {
-        if between(server) {
-            server.status = ServerStatus::Error;
-        }
-    };
-    outside.store.update_server(name, Box::new(change)).await.map(drop)
 }
 
 /// How an attempt ended, and what is written with it.
@@ -193,7 +176,7 @@ enum How {
 
 impl Ended {
     fn with(job: Job<Running>, outcome: Outcome) -> Self {
-        let now = Timestamp::now();
+        let now = storage::now();
         let job = job.finish(outcome, now);
         let mut entries = Vec::new();
         if let Some(failure) = &job.record.failure {
@@ -260,7 +243,9 @@ fn missing_plugin(job: &Job<Running>) -> Failure {
              retry the job",
             pin.name, pin.version, pin.digest
         ),
-        None => format!("no installed plugin provides `{operation}`: install one and retry the job"),
+        None => {
+            format!("no installed plugin provides `{operation}`: install one and retry the job")
+        }
     };
     Failure::safe("plugin_missing", message)
 }

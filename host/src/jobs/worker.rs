@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::task::{Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use crate::effects::context::Signals;
 use crate::jobs::run::Runner;
 use crate::model::names::{JobId, WorkerId};
-use crate::storage::{Change, Claim};
+use crate::storage::{self, Change, Claim};
 
 /// How long a lease lasts unless it is renewed.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -178,7 +178,7 @@ impl Worker {
     }
 
     fn lease(&self) -> Claim {
-        let now = Timestamp::now();
+        let now = storage::now();
         let until = now.saturating_add(LEASE).unwrap_or(now);
         Claim { worker: self.options.id.clone(), now, until }
     }

@@ -117,7 +117,7 @@ pub struct JobRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PluginPin {
     /// Its name.
-    #[schema(example = "create-server")]
+    #[schema(example = "hello")]
     pub name: String,
     /// Its version.
     #[schema(example = "0.1.0")]

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::model::catalogue::Catalogue;
 use crate::model::failure::Failure;
 use crate::model::names::ProviderKind;
-//DOCKER use crate::providers::docker::Docker;
+use crate::providers::docker::Docker;
 use crate::providers::hetzner::{self, Hetzner};
 use crate::providers::sandbox::{Pace, Sandbox};
 use crate::providers::{Provider, ProviderError};
@@ -206,8 +206,7 @@ impl Registry {
                 let options = hetzner::Options::default();
                 Ok(Arc::new(Hetzner::new(token, endpoint.as_deref(), options)?))
             }
-            //DOCKER
-            ProviderKind::Docker => Err(unsupported(access.kind)),
+            ProviderKind::Docker => Ok(Arc::new(Docker::new(access.endpoint.clone())?)),
             ProviderKind::Sandbox => Ok(self.sandbox.clone()),
             ProviderKind::DigitalOcean => Err(unsupported(access.kind)),
         }

@@ -113,8 +113,8 @@ fn created(name: &str, server: Server, system: String) -> Created {
 }
 
 fn begin(step: &str, percent: u8) {
-    job::step(step);
     job::progress(percent);
+    job::step(step);
 }
 
 fn say(line: &str) {

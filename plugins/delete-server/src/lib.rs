@@ -35,8 +35,8 @@ fn run(Params { name }: Params) -> Result<Deleted, Failure> {
 }
 
 fn begin(step: &str, percent: u8) {
-    job::step(step);
     job::progress(percent);
+    job::step(step);
 }
 
 sdk::operation!(run);

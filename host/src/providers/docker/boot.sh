@@ -4,7 +4,7 @@
 mkdir -p /run/sshd /run/lock
 # A Docker engine inside wants to make control groups of its own.
 for mounted in /sys/fs/cgroup /sys/fs/cgroup/*; do
-    grep -q " $mounted " /proc/mounts && mount -o remount,rw "$mounted" 2>/dev/null
+    grep -q " $mounted " /proc/mounts && mount -o remount,bind,rw "$mounted" 2>/dev/null
 done
 if [ -e /sys/fs/cgroup/cgroup.subtree_control ]; then
     # Version 2 gives controllers only to groups below one without processes.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::job::{JobRecord, JobStatus, PluginPin};
-use crate::model::names::JobId;
+use crate::model::names::{JobId, OperationName, ServerName};
 use crate::storage::sqlite::fault::{Fault, column, from_json, number, parse, time};
 use crate::storage::sqlite::order::numbers;
 use crate::storage::{JobCounts, JobFilter, Page};
@@ -59,8 +59,8 @@ pub(super) fn counts(connection: &Connection) -> Result<JobCounts, Fault> {
 fn places(connection: &Connection, filter: &JobFilter) -> Result<Vec<i64>, Fault> {
     let before = filter.before.map_or(i64::MAX, column);
     let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX).saturating_add(1);
-    let operation = filter.operation.as_ref().map(|operation| operation.as_str());
-    let server = filter.server.as_ref().map(|server| server.as_str());
+    let operation = filter.operation.as_ref().map(OperationName::as_str);
+    let server = filter.server.as_ref().map(ServerName::as_str);
     if filter.status.is_empty() && operation.is_none() && server.is_none() {
         let mut select = connection.prepare_cached(
             "SELECT number FROM jobs WHERE number < ?1 ORDER BY number DESC LIMIT ?2",

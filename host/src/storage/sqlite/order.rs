@@ -7,11 +7,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::model::failure::Failure;
 use crate::model::job::JobStatus;
 use crate::model::journal::{Event, NewEntry};
-use crate::model::names::JobId;
+use crate::model::names::{JobId, ServerName};
+use crate::model::server::ServerStatus;
 use crate::storage::Change;
 use crate::storage::sqlite::fault::{Fault, parse, to_json};
-use crate::storage::sqlite::journal;
 use crate::storage::sqlite::writer::Writing;
+use crate::storage::sqlite::{journal, servers};
 
 /// Marks a queued job as claimable if it is. Answers whether it was not before and is now.
 pub(super) fn make_ready(connection: &Connection, job: i64) -> Result<bool, Fault> {
@@ -35,11 +36,15 @@ pub(super) fn make_ready(connection: &Connection, job: i64) -> Result<bool, Faul
 /// Lets those go on that waited for a job which just ended. What depends on one that did not
 /// complete ends too: it would wait for ever.
 pub(super) fn release(writing: &mut Writing<'_>, ended: i64, now: Timestamp) -> Result<(), Fault> {
-    let (id, server, status): (String, Option<String>, String) = writing
+    let (id, server, status, attempt): (String, Option<String>, String, u32) = writing
         .connection
-        .prepare_cached("SELECT id, server, status FROM jobs WHERE number = ?1")?
-        .query_row([ended], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        .prepare_cached("SELECT id, server, status, attempt FROM jobs WHERE number = ?1")?
+        .query_row([ended], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, status): (JobId, JobStatus) = (parse(&id)?, parse(&status)?);
+    let server = server.as_deref().map(parse::<ServerName>).transpose()?;
+    if let (Some(name), false) = (&server, status == JobStatus::Completed) {
+        settle(writing.connection, name, attempt > 0, now)?;
+    }
     for dependant in dependants(writing.connection, ended)? {
         if status == JobStatus::Completed {
             wake(writing, dependant)?;
@@ -47,10 +52,37 @@ pub(super) fn release(writing: &mut Writing<'_>, ended: i64, now: Timestamp) -> 
             give_up(writing, dependant, &id, now)?;
         }
     }
-    if let Some(next) = next_of(writing.connection, server.as_deref())? {
+    if let Some(next) = next_of(writing.connection, server.as_ref().map(ServerName::as_str))? {
         wake(writing, next)?;
     }
     Ok(())
+}
+
+/// A server that is being made or deleted although no job does so any more is in error. When the
+/// job never began, nothing was made, or nothing was deleted.
+fn settle(
+    connection: &Connection,
+    name: &ServerName,
+    began: bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let is_busy: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM jobs
+             WHERE server = ?1 AND status IN ('queued', 'running'))",
+        )?
+        .query_row([name.as_str()], |row| row.get(0))?;
+    let Some(mut server) = servers::server(connection, name)? else { return Ok(()) };
+    if is_busy {
+        return Ok(());
+    }
+    server.status = match (server.status, began) {
+        (ServerStatus::Creating, false) => return servers::remove(connection, name, now),
+        (ServerStatus::Deleting, false) if server.provider_id.is_some() => ServerStatus::Running,
+        (ServerStatus::Creating | ServerStatus::Deleting, _) => ServerStatus::Error,
+        _ => return Ok(()),
+    };
+    servers::put(connection, &server)
 }
 
 /// Ends a queued job because `needed`, which it depends on, will not complete.

@@ -534,7 +534,7 @@ async fn counts_and_configuration_come_back_as_they_were_written() {
 
 #[tokio::test]
 async fn a_full_disk_is_said_and_what_was_acknowledged_stays() {
-    let bench = Bench::holding(Duration::from_millis(5));
+    let bench = Bench::holding(Duration::from_secs(3600));
     let id = bench.submit(1, None).await;
     let job = bench.claim("w").await.unwrap();
     bench.limit_growth(2).await;

@@ -47,7 +47,7 @@ pub(super) struct Writing<'c> {
 
 enum Message {
     Verb { urgency: Synchronous, verb: Verb },
-    Deferred(Deferred),
+    Deferred(Box<Deferred>),
     Close(oneshot::Sender<()>),
 }
 
@@ -124,7 +124,7 @@ impl Writer {
 
     /// Has it written before whatever is sent after it.
     pub(super) fn defer(&self, deferred: Deferred) {
-        if self.inbox.send(Message::Deferred(deferred)).is_err() {
+        if self.inbox.send(Message::Deferred(Box::new(deferred))).is_err() {
             warn!("a journal entry came after the database was closed");
         }
     }
@@ -266,7 +266,7 @@ impl Owner {
         let Message::Deferred(deferred) = message else { return };
         self.due.get_or_insert_with(|| Instant::now() + self.hold);
         if self.held.len() < HELD {
-            self.held.push(deferred);
+            self.held.push(*deferred);
         } else if !self.abandoned.contains(deferred.lease()) {
             self.abandoned.push(deferred.lease().clone());
         }

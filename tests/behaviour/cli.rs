@@ -1,0 +1,149 @@
+//! The program at its door: a home has one host, and what cannot be is said in a sentence.
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+use tests::host_process::{TestHost, program};
+
+/// Runs the program to its end.
+fn run(home: &Path, arguments: &[&str]) -> Output {
+    program().arg("--home").arg(home).args(arguments).output().expect("the program can be run")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_newcomer_sees_a_server_being_created_without_any_setup() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().join("home");
+    let created = run(&home, &["server", "create", "web-1"]);
+    let said = stdout(&created);
+    assert_eq!(created.status.code(), Some(0), "{said}{}", stderr(&created));
+    for part in ["Create server", "100 %", "windlass server exec web-1"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let used = run(&home, &["server", "exec", "web-1", "--", "id", "-u"]);
+    assert_eq!((used.status.code(), stdout(&used).trim()), (Some(0), "0"), "{}", stderr(&used));
+    let deleted = run(&home, &["server", "delete", "web-1"]);
+    assert_eq!(deleted.status.code(), Some(0), "{}", stderr(&deleted));
+}
+
+#[tokio::test]
+async fn commands_talk_to_the_host_of_the_home() {
+    let host = TestHost::start().await;
+    let created = run(&host.home(), &["--json", "server", "create", "web-1"]);
+    let job: Value = serde_json::from_slice(&created.stdout).expect("JSON for programs");
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(host.get("/api/servers/web-1").await.0, 200);
+    let listed = run(&host.home(), &["server", "list"]);
+    assert!(stdout(&listed).contains("web-1"), "{}", stderr(&listed));
+}
+
+#[tokio::test]
+async fn a_second_host_on_a_home_is_told_of_the_first() {
+    let host = TestHost::start().await;
+    let second = run(&host.home(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(4));
+    let said = stderr(&second);
+    assert!(said.contains(&host.pid().to_string()), "{said}");
+    assert!(said.contains(host.url().trim_start_matches("http://")), "{said}");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_and_nothing_else_happens() {
+    let host = TestHost::start().await;
+    let address = host.url().trim_start_matches("http://").to_owned();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().join("home");
+    let second = run(&home, &["serve", "--listen", &address]);
+    assert_eq!(second.status.code(), Some(4));
+    assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
+    assert!(!home.exists());
+}
+
+#[test]
+fn a_home_that_is_a_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    std::fs::write(&home, "").unwrap();
+    let refused = run(&home, &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(stderr(&refused).contains("is not a directory"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_refused() {
+    // Nobody, not even root, can make a directory there.
+    let refused = run(Path::new("/proc/windlass"), &["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.status.code(), Some(4));
+    let said = stderr(&refused);
+    assert!(said.starts_with("error: The home `/proc/windlass`"), "{said}");
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_host_that_is_not_there_is_exit_code_3() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.env("WINDLASS_TOKEN", "x").args(["--url", "http://127.0.0.1:9", "server", "list"]);
+    let failed = command.arg("--home").arg(home.path()).output().unwrap();
+    assert_eq!(failed.status.code(), Some(3), "{}", stderr(&failed));
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2_and_a_refusal_4() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(run(home.path(), &["server", "creat", "a"]).status.code(), Some(2));
+    assert_eq!(run(home.path(), &["job", "show", "x"]).status.code(), Some(2));
+    let refused = run(home.path(), &["server", "create", "A.b"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    assert_eq!(run(home.path(), &["--help"]).status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_lost_token_is_replaced_while_no_host_runs() {
+    let mut host = TestHost::start().await;
+    assert!(host.terminate().await.success());
+    std::fs::remove_file(host.home().join("token")).unwrap();
+    let made = run(&host.home(), &["token", "create", "second", "--scope", "admin"]);
+    assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+    host.restart().await;
+    assert_eq!(host.get("/api/tokens").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_home_and_what_is_in_it_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = TestHost::start().await;
+    let mode = |path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(host.home()), 0o700);
+    for name in ["token", "lock"] {
+        assert_eq!(mode(host.home().join(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_told_to_end_ends_well_and_its_streams_end() {
+    let mut host = TestHost::start().await;
+    let job = host.create_server("web-1").await;
+    let events = host.events(&job, 0).await;
+    assert_eq!(host.terminate().await.code(), Some(0), "{}", host.log());
+    events.all().await;
+    host.restart().await;
+    host.wait_for(&job, "completed").await;
+}
+
+#[test]
+fn the_description_can_be_had_without_a_host() {
+    let home = tempfile::tempdir().unwrap();
+    let printed = run(home.path(), &["openapi"]);
+    let document: Value = serde_json::from_slice(&printed.stdout).expect("it is JSON");
+    assert_eq!(&document, windlass::http::document());
+}

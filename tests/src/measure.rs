@@ -1,0 +1,161 @@
+//! Measures what the README's table says: `cargo run --release -p tests --bin measure`. Figures of
+//! one run can be compared with each other, and with nothing else: machines differ and are shared.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+/// Requests of each series.
+const REQUESTS: usize = 640;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let exe = std::env::current_exe()?;
+    let program = exe.with_file_name("windlass-under-test");
+    println!("binary                          {:>9.1} MB", size(&program)? / 1e6);
+    let floor = durable_writes(home.path())?;
+    report("one write + fdatasync", &floor);
+
+    let began = Instant::now();
+    let cold = Host::start(&program, home.path()).await?;
+    println!("start, cold                     {:>9.1} ms", ms(began.elapsed()));
+    drop(cold);
+    let began = Instant::now();
+    let host = Arc::new(Host::start(&program, home.path()).await?);
+    println!("start, warm                     {:>9.1} ms", ms(began.elapsed()));
+    println!("idle memory (RSS)               {:>9.1} MB", host.memory_mb()?);
+
+    report("GET /health, 1 client", &host.series("h", 1, Kind::Health).await?);
+    let alone = host.series("a", 1, Kind::Create).await?;
+    report("POST /api/servers, 1 client", &alone);
+    let crowd = host.series("b", 32, Kind::Create).await?;
+    report("POST /api/servers, 32 clients", &crowd);
+    println!("memory after {} jobs submitted {:>8.1} MB", 2 * REQUESTS, host.memory_mb()?);
+    println!("POST alone / one durable write  {:>9.2}", ms(at(&alone, 50)) / ms(at(&floor, 50)));
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Health,
+    Create,
+}
+
+struct Host {
+    child: Child,
+    url: String,
+    token: String,
+    client: reqwest::Client,
+}
+
+impl Host {
+    async fn start(program: &Path, home: &Path) -> Result<Self> {
+        let mut child = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--home"])
+            .arg(home.join("home"))
+            .env("WINDLASS_SANDBOX_PACE", "instant")
+            .env("WINDLASS_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("no output")?).read_line(&mut line)?;
+        let url = line.trim().strip_prefix("listening on ").context(line.clone())?.to_owned();
+        let token = std::fs::read_to_string(home.join("home/token"))?.trim().to_owned();
+        Ok(Self { child, url, token, client: reqwest::Client::new() })
+    }
+
+    fn memory_mb(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).context("no VmRSS")?;
+        let kb: f64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kb / 1024.0)
+    }
+
+    async fn series(
+        self: &Arc<Self>,
+        prefix: &str,
+        clients: usize,
+        kind: Kind,
+    ) -> Result<Vec<Duration>> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for client in 0..clients {
+            let (host, prefix) = (Arc::clone(self), prefix.to_owned());
+            tasks.spawn(async move {
+                let mut took = Vec::new();
+                for n in 0..REQUESTS / clients {
+                    let name = format!("{prefix}-{client}-{n}");
+                    let began = Instant::now();
+                    host.ask(&name, kind).await?;
+                    took.push(began.elapsed());
+                }
+                anyhow::Ok(took)
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(took) = tasks.join_next().await {
+            all.extend(took??);
+        }
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    async fn ask(&self, name: &str, kind: Kind) -> Result<()> {
+        let (request, expected) = match kind {
+            Kind::Health => (self.client.get(format!("{}/health", self.url)), 200),
+            Kind::Create => {
+                let body = json!({ "name": name, "server_type": "cx23", "region": "nbg1" });
+                (self.client.post(format!("{}/api/servers", self.url)).json(&body), 202)
+            }
+        };
+        let answer = request.bearer_auth(&self.token).send().await?;
+        let status = answer.status();
+        let body = answer.text().await?;
+        ensure!(status == expected, "{status}: {body}");
+        Ok(())
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the disk needs for one small durable write, many times.
+fn durable_writes(folder: &Path) -> Result<Vec<Duration>> {
+    let mut file = File::create(folder.join("floor"))?;
+    let mut took = Vec::new();
+    for _ in 0..REQUESTS {
+        let began = Instant::now();
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    Ok(took)
+}
+
+fn report(what: &str, sorted: &[Duration]) {
+    println!("{what:<31} p50 {:>6.2} ms · p99 {:>6.2} ms", ms(at(sorted, 50)), ms(at(sorted, 99)));
+}
+
+fn at(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+fn size(path: &Path) -> Result<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "a file's size in MB")]
+    Ok(std::fs::metadata(path)?.len() as f64)
+}

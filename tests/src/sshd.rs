@@ -1,0 +1,105 @@
+//! A real sshd on a loopback port, with keys of its own. Its commands run on this very machine.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use windlass::ssh::connection::Access;
+use windlass::ssh::keys::KeyPair;
+
+/// The usual place of OpenSSH's server; it insists on being started by its whole path.
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// A running sshd; it ends with this value.
+pub struct Sshd {
+    process: Child,
+    port: u16,
+    login: KeyPair,
+    host: KeyPair,
+    user: String,
+    folder: TempDir,
+}
+
+impl Sshd {
+    /// Starts one. None, and a line that says so, where there is no sshd or this user may not.
+    pub fn start(test: &str) -> Option<Self> {
+        if !Path::new(SSHD).exists() {
+            crate::lab::skip(test, "sshd is not installed");
+            return None;
+        }
+        let folder = TempDir::new().unwrap();
+        let (login, host) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let secret = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        secret("host_key", host.private_pem().unwrap().expose_secret());
+        secret("authorized_keys", &format!("{}\n", login.public_line()));
+        fs::create_dir_all("/run/sshd").unwrap_or_default();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let at = folder.path().display();
+        let config = format!(
+            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
+             AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\n\
+             PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nMaxStartups 100\n"
+        );
+        fs::write(folder.path().join("config"), config).unwrap();
+        let process = Command::new(SSHD)
+            .args(["-D", "-f"])
+            .arg(folder.path().join("config"))
+            .arg("-E")
+            .arg(folder.path().join("log"))
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let whoami = Command::new("id").arg("-un").output().unwrap().stdout;
+        let user = String::from_utf8(whoami).unwrap().trim().to_owned();
+        let sshd = Self { process, port, login, host, user, folder };
+        sshd.wait();
+        Some(sshd)
+    }
+
+    /// Where it listens.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How to get in.
+    pub fn access(&self) -> Access {
+        Access {
+            user: self.user.clone(),
+            address: "127.0.0.1".to_owned(),
+            port: self.port,
+            key: self.login.private_pem().unwrap(),
+            host_key_fingerprint: self.host.fingerprint(),
+        }
+    }
+
+    /// A folder that ends with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < until, "sshd does not listen: {log}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.process.kill().unwrap_or_default();
+        self.process.wait().map(drop).unwrap_or_default();
+    }
+}
