@@ -55,6 +55,7 @@ fn quick() -> hetzner::Options {
         poll_interval: backoff,
         verify_timeout: LONG,
         delete_timeout: LONG,
+        order_settles: SHORT,
     }
 }
 

@@ -1,9 +1,18 @@
 //! The whole way of a server: made through a plugin while the host is killed twice, used, deleted.
 //! Once on the sandbox, once on a real machine behind a fake Hetzner.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::fake_hetzner::{self, FakeHetzner, Pace};
 use tests::host_process::{Options, TestHost};
+use tests::lab::Lab;
+
+/// What a create does to the world, each once.
+const ONCE: [&str; 4] =
+    ["servers.ensure-ssh-key", "servers.create", "ssh.exec", "inventory.update-server"];
 
 /// Waits until a job is in this step, and kills the host at once.
 async fn kill_in_step(host: &mut TestHost, job: &str, step: &str) {
@@ -50,7 +59,7 @@ async fn take_the_whole_way(host: &mut TestHost) -> Value {
 
 /// The effects of a journal that were sent, each once.
 fn sent(journal: &Value) -> Vec<&str> {
-    let entries = journal["journal"].as_array().unwrap();
+    let entries = journal["entries"].as_array().unwrap();
     let intents = entries.iter().filter(|entry| entry["kind"] == "intent");
     intents.map(|entry| entry["function"].as_str().unwrap()).collect()
 }
@@ -60,7 +69,27 @@ async fn a_server_is_made_once_although_the_host_is_killed_twice_on_the_sandbox(
     let environment = vec![("WINDLASS_SANDBOX_PACE".to_owned(), "realistic".to_owned())];
     let mut host = TestHost::start_with(Options { environment }).await;
     let journal = take_the_whole_way(&mut host).await;
-    let expected =
-        ["servers.ensure-ssh-key", "servers.create", "ssh.exec", "inventory.update-server"];
-    assert_eq!(sent(&journal), expected);
+    assert_eq!(sent(&journal), ONCE);
+}
+
+#[tokio::test]
+async fn a_server_is_made_once_although_the_host_is_killed_twice_on_a_real_machine() {
+    let Some(lab) = Lab::shared("the main job on a real machine") else { return };
+    let cloud = FakeHetzner::start(fake_hetzner::Options {
+        machines: Arc::new(lab),
+        pace: Pace::Time(Duration::from_secs(2)),
+        ..fake_hetzner::Options::default()
+    })
+    .await;
+    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
+    let mut host = TestHost::start_with(Options { environment }).await;
+    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
+    let (status, answer) = host.post("/api/config/provider", config).await;
+    assert_eq!((status, &answer["data"]["verified"]), (200, &json!(true)), "{answer}");
+
+    let journal = take_the_whole_way(&mut host).await;
+
+    assert_eq!(sent(&journal), ONCE);
+    assert_eq!(cloud.servers_ever(), 1, "bought once");
+    assert!(cloud.servers().is_empty() && cloud.key_names().is_empty(), "nothing is left");
 }

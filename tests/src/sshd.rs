@@ -48,7 +48,8 @@ impl Sshd {
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
              AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nMaxStartups 100\n"
+             KbdInteractiveAuthentication no\nMaxStartups 100\n\
+             SetEnv HOME={at}\n"
         );
         fs::write(folder.path().join("config"), config).unwrap();
         let process = Command::new(SSHD)

@@ -123,7 +123,10 @@ impl Runner {
         let store = &self.outside.store;
         let written = match &ended.how {
             How::Finished(job) => {
-                info!(status = job.record.status.as_str(), "job finished");
+                let failure = job.record.failure.as_ref();
+                let (code, reason) =
+                    failure.map_or(("", ""), |failure| (&failure.code, &failure.message));
+                info!(status = job.record.status.as_str(), code, reason, "job finished");
                 store.finish((**job).clone(), ended.entries.clone()).await
             }
             How::GivenBack { job, reason } => {

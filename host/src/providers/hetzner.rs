@@ -34,6 +34,8 @@ pub struct Options {
     pub verify_timeout: Duration,
     /// Deleting a server, with waiting for what else goes on with it.
     pub delete_timeout: Duration,
+    /// From an order that was cut off to its server's being seen by others.
+    pub order_settles: Duration,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             poll_interval: Duration::from_millis(500),
             verify_timeout: Duration::from_secs(2),
             delete_timeout: Duration::from_secs(300),
+            order_settles: Duration::from_secs(60),
         }
     }
 }

@@ -92,8 +92,8 @@ pub(super) async fn call(
         let mut exit = None;
         while let Some(message) = reader.wait().await {
             match message {
-                ChannelMsg::Data { data } => hear(Heard::Stdout(&data)),
-                ChannelMsg::ExtendedData { data, ext: 1 } => ear.hear(&data, hear),
+                ChannelMsg::Data { data: bytes } => hear(Heard::Stdout(&bytes)),
+                ChannelMsg::ExtendedData { data: bytes, ext: 1 } => ear.hear(&bytes, hear),
                 ChannelMsg::ExitStatus { exit_status } => exit = Some(exit_status),
                 ChannelMsg::ExitSignal { .. } => exit = Some(255),
                 ChannelMsg::Close => break,

@@ -45,7 +45,6 @@ async fn refusals_are_told_at_once() {
         (403, "maintenance", "unavailable"),
         (404, "not_found", "not_found"),
         (405, "method_not_allowed", "unsupported"),
-        (409, "uniqueness_error", "conflict"),
         (410, "deprecated_api_endpoint", "unsupported"),
         (412, "resource_unavailable", "no_capacity"),
         (422, "placement_error", "no_capacity"),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use secrecy::ExposeSecret;
 use tests::lab::Lab;
 use windlass::providers::docker::Docker;
 use windlass::providers::{Boot, NewMachine, Provider};
@@ -9,7 +10,14 @@ use windlass::ssh::Remote;
 use windlass::ssh::connection::Access;
 use windlass::ssh::keys::KeyPair;
 
-use super::{command, receipt, session};
+use super::{Lines, command, receipt, session};
+
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_named() {
+    let docker = Docker::new(Some("/nowhere/docker.sock".to_owned())).unwrap();
+    let error = docker.verify().await.unwrap_err().to_string();
+    assert!(error.contains("/nowhere/docker.sock does not answer"), "{error}");
+}
 
 #[tokio::test]
 async fn a_docker_server_is_made_found_used_and_deleted() {
@@ -36,6 +44,11 @@ async fn a_docker_server_is_made_found_used_and_deleted() {
     assert_eq!(docker.find_server(&wanted.identity).await.unwrap().unwrap().id, made.id);
     let other = NewMachine { identity: receipt(), ..wanted.clone() };
     assert!(docker.create_server(&other).await.is_err(), "another's name was taken over");
+    let unknown = NewMachine { image: "beos".to_owned(), ..other };
+    let error = docker.create_server(&unknown).await.unwrap_err().to_string();
+    assert!(error.contains("use one of debian-12"), "{error}");
+    let e13 = NewMachine { image: "debian-13".to_owned(), ..unknown };
+    println!("TRY {:?}", docker.create_server(&e13).await);
     let running = docker.wait_running(&made.id, &[], Duration::from_secs(30)).await.unwrap();
     let remote = session(Access {
         user: "root".to_owned(),
@@ -58,7 +71,6 @@ async fn a_lab_machine_boots_with_a_real_cloud_init() {
     let Some(lab) = Lab::shared("a_lab_machine_boots_with_a_real_cloud_init") else { return };
     println!("the lab took {:?}", began.elapsed());
     let (login, host) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-    use secrecy::ExposeSecret;
     let private = host.private_pem().unwrap();
     let private = private.expose_secret().replace('\n', "\n    ");
     let user_data = format!(
@@ -85,7 +97,7 @@ async fn a_lab_machine_boots_with_a_real_cloud_init() {
     let long = command("echo begun; sleep 600");
     let receipt = long.receipt.clone();
     let again = windlass::ssh::Command { receipt, ..command("never run") };
-    let lines = super::Lines::new();
+    let lines = Lines::new();
     let long = windlass::ssh::Command { lines: Some(lines.clone()), ..long };
     tokio::select! {
         output = remote.exec(long) => panic!("{output:?}"),

@@ -1,16 +1,16 @@
 #!/bin/sh
 # The first process of a lab machine: cloud-init where it has a seed, then sshd.
-mkdir -p /run/sshd /run/lock /run/cloud-init
+mkdir -p /run/sshd /run/lock
 for mounted in /sys/fs/cgroup /sys/fs/cgroup/*; do
     grep -q " $mounted " /proc/mounts && mount -o remount,bind,rw "$mounted" 2>/dev/null
 done
 if [ -e /var/lib/cloud/seed/nocloud/user-data ]; then
+    mkdir -p /run/cloud-init
     : > /run/cloud-init/enabled
     for stage in "init --local" init "modules --mode=config" "modules --mode=final"; do
         cloud-init $stage >> /var/log/cloud-init-output.log 2>&1
     done
 else
-    : > /etc/cloud/cloud-init.disabled
     ssh-keygen -A > /dev/null
 fi
 # This shell stays, and so reaps what nobody else does. An sshd that was killed does not come back.

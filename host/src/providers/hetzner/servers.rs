@@ -1,6 +1,6 @@
 //! Servers: ordered once, found by the labels of the order, deleted until they are gone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -65,16 +65,27 @@ impl Hetzner {
             },
             "start_after_create": true,
         });
-        match self.cloud.call::<Ordered>(&Request::post("/servers", body)).await {
-            Ok(ordered) => {
-                let actions = std::iter::once(&ordered.action).chain(&ordered.next_actions);
-                let actions = actions.map(|action| action.id.to_string()).collect();
-                Ok(ordered.server.into_machine(actions))
+        let request = Request::post("/servers", body);
+        let began = Instant::now();
+        loop {
+            let refusal = match self.cloud.call::<Ordered>(&request).await {
+                Ok(ordered) => {
+                    let actions = std::iter::once(&ordered.action).chain(&ordered.next_actions);
+                    let actions = actions.map(|action| action.id.to_string()).collect();
+                    return Ok(ordered.server.into_machine(actions));
+                }
+                Err(CallError::Refused(error)) if error.code == "uniqueness_error" => error,
+                Err(error) => return Err(explain(&ordering(wanted), error)),
+            };
+            if let Some(machine) = self.adopt(wanted, &refusal).await? {
+                return Ok(machine);
             }
-            Err(CallError::Refused(error)) if error.code == "uniqueness_error" => {
-                self.adopt(wanted, &error).await
+            // An order of ours that was cut off may still be on its way into the list: the name is
+            // taken, and nobody has it. Names are unique, so asking again cannot buy a second one.
+            if began.elapsed() >= self.options.order_settles {
+                return Err(taken(wanted, &refusal, "no server has that name any more: try again"));
             }
-            Err(error) => Err(explain(&ordering(wanted), error)),
+            self.pause().await;
         }
     }
 
@@ -105,12 +116,13 @@ impl Hetzner {
         })
     }
 
-    /// The name is taken: by this very order, sent before, or by a server that is not ours.
+    /// The name is taken: by this very order, sent before, or by a server that is not ours. None
+    /// when no server with that name can be seen.
     async fn adopt(
         &self,
         wanted: &NewMachine,
         refusal: &ApiError,
-    ) -> Result<Machine, ProviderError> {
+    ) -> Result<Option<Machine>, ProviderError> {
         let name = wanted.name.as_str();
         let servers: Result<Vec<Server>, CallError> =
             self.cloud.list("/servers", &[("name", name)], "servers").await;
@@ -118,24 +130,20 @@ impl Hetzner {
             error if !refusal.perhaps_done => error,
             error => ProviderError::OutcomeUnknown { message: error.to_string() },
         })?;
-        let advice = match servers.into_iter().find(|server| server.name == name) {
+        match servers.into_iter().find(|server| server.name == name) {
             Some(server) if has_identity(&server, &wanted.identity) => {
-                return Ok(server.into_machine(Vec::new()));
+                Ok(Some(server.into_machine(Vec::new())))
             }
-            Some(server) => format!(
-                "server {} has that name and was not made by this job: choose another name, or \
-                 delete that server in the Hetzner console",
-                server.id
-            ),
-            None => "no server has that name any more: try again".to_owned(),
-        };
-        Err(ProviderError::Conflict {
-            message: format!(
-                "could not {}, Hetzner says: {}; {advice}",
-                ordering(wanted),
-                refusal.told()
-            ),
-        })
+            Some(server) => {
+                let advice = format!(
+                    "server {} has that name and was not made by this job: choose another name, or \
+                     delete that server in the Hetzner console",
+                    server.id
+                );
+                Err(taken(wanted, refusal, &advice))
+            }
+            None => Ok(None),
+        }
     }
 
     async fn delete(&self, id: u64) -> Result<(), ProviderError> {
@@ -186,6 +194,11 @@ impl Hetzner {
     pub(super) async fn pause(&self) {
         tokio::time::sleep(self.options.poll_interval.max(Duration::from_millis(1))).await;
     }
+}
+
+fn taken(wanted: &NewMachine, refusal: &ApiError, advice: &str) -> ProviderError {
+    let (doing, told) = (ordering(wanted), refusal.told());
+    ProviderError::Conflict { message: format!("could not {doing}, Hetzner says: {told}; {advice}") }
 }
 
 fn ordering(wanted: &NewMachine) -> String {
