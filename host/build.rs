@@ -1,6 +1,8 @@
 //! Builds every plugin under `plugins/` to a WebAssembly component and embeds it, so that one
 //! `cargo run` is the whole product.
 
+#![expect(clippy::disallowed_methods, reason = "cargo talks to build scripts by the environment")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -59,12 +61,9 @@ fn build(root: &Path, target: &Path, plugins: &[String]) -> Result<()> {
 }
 
 fn embed(built: &Path, plugins: &[String], file: &Path) -> Result<()> {
-    let mut code = String::from("pub(super) const EMBEDDED: &[&[u8]] = &[\n");
-    for plugin in plugins {
-        let component = built.join(format!("{}.wasm", plugin.replace('-', "_")));
-        println!("cargo::rerun-if-changed={}", component.display());
-        code += &format!("    include_bytes!({component:?}),\n");
-    }
-    code += "];\n";
+    let component = |plugin: &String| built.join(format!("{}.wasm", plugin.replace('-', "_")));
+    let included: Vec<String> =
+        plugins.iter().map(|plugin| format!("include_bytes!({:?})", component(plugin))).collect();
+    let code = format!("pub(super) const EMBEDDED: &[&[u8]] = &[{}];\n", included.join(", "));
     fs::write(file, code).with_context(|| format!("could not write {}", file.display()))
 }

@@ -1,10 +1,11 @@
 //! Behaviour at the door, a module a noun.
 
+mod architecture;
 mod cli;
+mod cloud_trouble;
 mod hetzner;
 mod http;
-mod sandbox;
-mod architecture;
-mod plugins;
 mod main_job;
+mod plugins;
+mod sandbox;
 mod ssh;

@@ -1,7 +1,5 @@
 //! Generated from `wit/`: traits that the host implements, and a way to call a guest.
 
-#![expect(clippy::too_many_arguments, reason = "generated")]
-
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "operation",

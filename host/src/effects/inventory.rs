@@ -134,15 +134,13 @@ impl Effect for RemoveServer {
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let store = &job.outside.store;
         let internal = |error: StorageError| Failure::safe("internal", error.to_string());
-        match store.server(&self.server).await.map_err(internal)? {
-            Some(Server { provider_id: Some(id), provider, .. }) => {
-                let message = format!(
-                    "{provider} may still have `{}` (its id there is {id}): delete that first",
-                    self.server
-                );
-                return Err(Failure::safe("conflict", message));
-            }
-            Some(_) | None => {}
+        let record = store.server(&self.server).await.map_err(internal)?;
+        if let Some(Server { provider_id: Some(id), provider, .. }) = record {
+            let message = format!(
+                "{provider} may still have `{}` (its id there is {id}): delete that first",
+                self.server
+            );
+            return Err(Failure::safe("conflict", message));
         }
         store.delete_secrets(&format!("server/{}/", self.server)).await.map_err(internal)?;
         store.remove_server(&self.server, storage::now()).await.map_err(internal)

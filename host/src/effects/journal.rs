@@ -277,6 +277,7 @@ impl Journal {
 }
 
 /// An effect's end.
+#[derive(Clone, Copy)]
 pub struct Outcome<'a> {
     /// Its number.
     pub ordinal: u32,

@@ -39,7 +39,6 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The local Docker engine as a provider.
 pub struct Docker {
     place: String,
-    client: Engine,
     /// The client that speaks a version of the API that the engine knows.
     agreed: OnceCell<Engine>,
 }
@@ -49,20 +48,29 @@ impl Docker {
     /// connected yet.
     pub fn new(endpoint: Option<String>) -> Result<Self, ProviderError> {
         let place = endpoint.unwrap_or_else(|| SOCKET.to_owned());
-        let seconds = PATIENCE.as_secs();
-        let client = if place.starts_with("tcp://") || place.starts_with("http://") {
-            Engine::connect_with_http(&place, seconds, API_DEFAULT_VERSION)
-        } else {
-            Engine::connect_with_unix(&place, seconds, API_DEFAULT_VERSION)
-        };
-        let client = client.map_err(|error| unreachable(&place, &error))?;
-        Ok(Self { place, client, agreed: OnceCell::new() })
+        if !["/", "unix://", "tcp://", "http://"].iter().any(|it| place.starts_with(it)) {
+            let message = format!(
+                "`{}` is no address of a Docker engine: use a socket's path or tcp://host:port",
+                place.escape_debug()
+            );
+            return Err(ProviderError::Refused { code: "invalid_argument", message });
+        }
+        Ok(Self { place, agreed: OnceCell::new() })
     }
 
     async fn engine(&self) -> Result<&Engine, ProviderError> {
-        let agree = || async { self.client.clone().negotiate_version().await };
+        let agree = || async { self.client()?.negotiate_version().await };
         let agreed = self.agreed.get_or_try_init(agree).await;
         agreed.map_err(|error| unreachable(&self.place, &error))
+    }
+
+    fn client(&self) -> Result<Engine, Error> {
+        let seconds = PATIENCE.as_secs();
+        if self.place.starts_with("tcp://") || self.place.starts_with("http://") {
+            Engine::connect_with_http(&self.place, seconds, API_DEFAULT_VERSION)
+        } else {
+            Engine::connect_with_unix(&self.place, seconds, API_DEFAULT_VERSION)
+        }
     }
 
     async fn inspect(&self, id: &str) -> Result<Option<ContainerInspectResponse>, ProviderError> {

@@ -39,10 +39,13 @@ struct Created {
 fn run(params: Params) -> Result<Created, Failure> {
     let steps: Vec<String> = STEPS.iter().map(|&step| step.to_owned()).collect();
     job::plan(&steps);
-    create(&params).inspect_err(|failure| clean_up(&params, failure))
+    let made = create(&params).inspect_err(|failure| clean_up(&params, failure));
+    let (server, system) = made?;
+    Ok(created(params.name, server, system))
 }
 
-fn create(params: &Params) -> Result<Created, Failure> {
+/// The server, and what it says of itself.
+fn create(params: &Params) -> Result<(Server, String), Failure> {
     let name = &params.name;
     begin(STEPS[0], 5);
     let key = servers::ensure_ssh_key(name)?;
@@ -56,7 +59,10 @@ fn create(params: &Params) -> Result<Created, Failure> {
         image: params.image.clone(),
         options: params.ssh_keys.iter().map(|id| ("ssh-key".to_owned(), id.clone())).collect(),
     })?;
-    say(&format!("ordered: {} in {}, the provider's id is {}", params.server_type, params.region, ordered.id));
+    say(&format!(
+        "ordered: {} in {}, the provider's id is {}",
+        params.server_type, params.region, ordered.id
+    ));
 
     begin(STEPS[2], 30);
     let server = servers::wait_running(name, BOOT_MS)?;
@@ -69,7 +75,7 @@ fn create(params: &Params) -> Result<Created, Failure> {
 
     inventory::update_server(name, r#"{"status":"running"}"#)?;
     job::progress(100);
-    Ok(created(name, server, system))
+    Ok((server, system))
 }
 
 fn ask_system(name: &str) -> Result<String, Failure> {
@@ -100,10 +106,10 @@ fn clean_up(params: &Params, failure: &Failure) {
     }
 }
 
-fn created(name: &str, server: Server, system: String) -> Created {
+fn created(name: String, server: Server, system: String) -> Created {
     let simulated = server.properties.iter().any(|(n, v)| n == "simulated" && v == "true");
     Created {
-        name: name.to_owned(),
+        name,
         provider_id: server.id,
         ipv4: server.ipv4,
         ipv6: server.ipv6,

@@ -28,6 +28,7 @@ mod failure;
 mod operation;
 
 /// The contract's interfaces as Rust functions, generated from `wit/`.
+#[expect(clippy::mem_forget, reason = "generated")]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
