@@ -92,15 +92,15 @@ fn a_home_that_cannot_be_written_is_refused() {
 fn a_home_on_a_read_only_or_full_disk_is_refused() {
     for (options, sentence) in [("ro", "read-only file system"), ("size=64k", "is full")] {
         let home = tempfile::tempdir().unwrap();
-        // A mount that only this process sees. Where that is not allowed there is nothing to try.
+        // A mount that only this process sees.
         let script = "mount -t tmpfs -o $2 none $1 || exit 99; \
                       exec $0 serve --home $1 --listen 127.0.0.1:0";
         let mut command = std::process::Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script]);
         let command = command.arg(program().get_program()).arg(home.path()).arg(options);
-        let Ok(refused) = command.output() else { return };
+        let refused = command.output().unwrap();
         if refused.status.code() == Some(99) || stderr(&refused).starts_with("unshare:") {
-            return;
+            return tests::lab::skip("a read-only or full disk", "this machine allows no mounts");
         }
         assert_eq!(refused.status.code(), Some(4));
         assert!(stderr(&refused).contains(sentence), "{}", stderr(&refused));
