@@ -56,6 +56,12 @@ async fn a_plugin_that_hands_over_too_much_at_once_is_stopped() {
 }
 
 #[tokio::test]
+async fn a_result_that_is_not_what_the_descriptor_promised_fails_its_job() {
+    let said = check("answers-nonsense", "bad_result").await;
+    assert!(said.contains("not what it promised"), "{said}");
+}
+
+#[tokio::test]
 async fn a_plugin_that_computes_for_ever_is_stopped_while_others_run() {
     if std::env::var_os("SLOW_TESTS").is_none() {
         return println!("SKIPPED: takes 30 s, set SLOW_TESTS");

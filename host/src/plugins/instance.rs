@@ -57,7 +57,7 @@ async fn call(
     let params = job.params().to_string();
     let answer = operation.call_run(&mut store, &params).await?;
     Ok(match answer {
-        Ok(text) => result(&text, job.limits().result_bytes),
+        Ok(text) => result(plugin, &text, job.limits().result_bytes),
         Err(failure) => Err(Failure {
             code: failure.code,
             message: failure.message,
@@ -66,14 +66,20 @@ async fn call(
     })
 }
 
-fn result(text: &str, most: usize) -> Result<Value, Failure> {
+fn result(plugin: &Plugin, text: &str, most: usize) -> Result<Value, Failure> {
+    let bad = |what: String| {
+        let name = &plugin.descriptor.name;
+        Failure::unsafe_to_retry("bad_result", format!("the result of the plugin `{name}` {what}"))
+    };
     if text.len() > most {
-        let message = format!("the plugin's result has {} bytes, at most {most}", text.len());
-        return Err(Failure::unsafe_to_retry("bad_result", message));
+        return Err(bad(format!("has {} bytes, at most {most} are taken", text.len())));
     }
-    serde_json::from_str(text).map_err(|e| {
-        Failure::unsafe_to_retry("bad_result", format!("the plugin's result is no JSON: {e}"))
-    })
+    let result = serde_json::from_str(text).map_err(|e| bad(format!("is no JSON: {e}")))?;
+    plugin.check_result(&result).map_err(|wrong| {
+        let first = wrong.first().map(|field| format!("{}: {}", field.pointer, field.message));
+        bad(format!("is not what it promised: {}", first.unwrap_or_default()))
+    })?;
+    Ok(result)
 }
 
 fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {

@@ -21,6 +21,7 @@ pub struct Plugin {
     pub digest: Digest,
     bytes: Vec<u8>,
     params: jsonschema::Validator,
+    result: jsonschema::Validator,
     compiled: OnceLock<OperationPre<Guest>>,
 }
 
@@ -43,10 +44,10 @@ impl Plugin {
         let descriptor = Descriptor::of(&bytes)?;
         let operation = descriptor.operation()?;
         let digest = digest_of(&bytes)?;
-        let params = jsonschema::validator_for(&descriptor.params).map_err(|e| {
-            PluginError::BadDescriptor { reason: format!("its parameters' schema: {e}") }
-        })?;
-        Ok(Self { descriptor, operation, digest, bytes, params, compiled: OnceLock::new() })
+        let params = schema("parameters", &descriptor.params)?;
+        let result = schema("result", &descriptor.result)?;
+        let compiled = OnceLock::new();
+        Ok(Self { descriptor, operation, digest, bytes, params, result, compiled })
     }
 
     /// Which plugin this is, for a job's record.
@@ -63,15 +64,15 @@ impl Plugin {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn check_params(&self, params: &Value) -> Result<(), Vec<FieldError>> {
-        let errors: Vec<FieldError> = self
-            .params
-            .iter_errors(params)
-            .map(|error| FieldError {
-                pointer: error.instance_path().to_string(),
-                message: error.to_string(),
-            })
-            .collect();
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
+        check(&self.params, params)
+    }
+
+    /// Checks a result against the descriptor's schema.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn check_result(&self, result: &Value) -> Result<(), Vec<FieldError>> {
+        check(&self.result, result)
     }
 
     /// The compiled component, ready to be instantiated. The first call compiles, off the
@@ -93,6 +94,22 @@ impl Plugin {
                 .map_err(|e| PluginError::Engine { reason: e.to_string() })??;
         Ok(self.compiled.get_or_init(|| compiled).clone())
     }
+}
+
+fn schema(what: &str, schema: &Value) -> Result<jsonschema::Validator, PluginError> {
+    jsonschema::validator_for(schema)
+        .map_err(|e| PluginError::BadDescriptor { reason: format!("the schema of its {what}: {e}") })
+}
+
+fn check(schema: &jsonschema::Validator, value: &Value) -> Result<(), Vec<FieldError>> {
+    let errors: Vec<FieldError> = schema
+        .iter_errors(value)
+        .map(|error| FieldError {
+            pointer: error.instance_path().to_string(),
+            message: error.to_string(),
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 fn digest_of(bytes: &[u8]) -> Result<Digest, PluginError> {

@@ -38,6 +38,7 @@ fn run(Params { how }: Params) -> Result<Value, Failure> {
             job::log(Level::Info, &"x".repeat(20 * 1024 * 1024));
             Ok(json!({}))
         }
+        "answers-nonsense" => Ok(json!("not an object")),
         "asks-without-grant" => denied(),
         "asks-for-what-is-not-there" => unsupported(),
         "touches-another-server" => touch_another(),
