@@ -2,12 +2,15 @@
 //! [`access::Reader`], [`access::Operator`] and [`access::Admin`], one file a noun.
 
 pub mod access;
+pub mod dns;
 pub mod home;
 pub mod jobs;
 pub mod plugins;
 pub mod providers;
 pub mod servers;
+pub mod setup;
 pub mod tokens;
+pub mod vault;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use tracing::{info, warn};
 use crate::app::home::Home;
 use crate::app::tokens::Tokens;
 use crate::config::Config;
+use crate::dns::domains::{self, Domains};
 use crate::effects::context::Outside;
 use crate::error::Error;
 use crate::jobs::run::Runner;
@@ -45,7 +49,9 @@ pub struct App {
     store: Arc<dyn Store>,
     catalog: Arc<Catalog>,
     registry: Arc<Registry>,
+    domains: Arc<Domains>,
     remotes: Arc<Remotes>,
+    vault: Arc<Vault>,
     tokens: Tokens,
     workers: Mutex<Option<Workers>>,
     /// What outlives the request that began it.
@@ -69,9 +75,10 @@ impl App {
     #[tracing::instrument(skip_all, fields(home = %config.home.display()))]
     pub async fn start(config: &Config) -> Result<Arc<Self>, Error> {
         let home = Home::open(&config.home).await?;
-        let vault = Arc::new(Vault::open(home.path()).map_err(home::unusable)?);
-        let database = home.path().join("windlass.db");
-        let store: Arc<dyn Store> = Sqlite::open(&database, &Options::default())?;
+        let store: Arc<dyn Store> =
+            Sqlite::open(&home.path().join(vault::DATABASE), &Options::default())?;
+        let vault = Vault::open(home.path(), &config.key, &store).await;
+        let vault = Arc::new(vault.map_err(home::unusable)?);
         let registry = registry(config, &store, &vault);
         let remotes = Arc::new(Remotes::new(store.clone(), vault.clone(), registry.clone()));
         let tokens = Tokens::load(&store, &home).await?;
@@ -84,11 +91,13 @@ impl App {
         if recovered > 0 {
             info!(jobs = recovered, "jobs of an earlier run of this host go on");
         }
+        let domains = domains(config, &store, &vault).await?;
         let outside = Outside {
             store: store.clone(),
             providers: registry.clone(),
+            domains: domains.clone(),
             remotes: remotes.clone(),
-            vault,
+            vault: vault.clone(),
         };
         let workers = workers(config, Runner { outside, catalog: catalog.clone(), engine }, worker);
         Ok(Arc::new(Self {
@@ -96,7 +105,9 @@ impl App {
             store,
             catalog,
             registry,
+            domains,
             remotes,
+            vault,
             tokens,
             workers: Mutex::new(workers),
             tasks: TaskTracker::new(),
@@ -154,9 +165,22 @@ fn registry(config: &Config, store: &Arc<dyn Store>, vault: &Arc<Vault>) -> Arc<
     let settings = Settings {
         home: config.home.clone(),
         hcloud_endpoint: config.hcloud_endpoint.clone(),
+        digitalocean_endpoint: config.digitalocean_endpoint.clone(),
         pace: if config.sandbox_instant { Pace::Instant } else { Pace::Realistic },
     };
     Arc::new(Registry::new(settings, store.clone(), vault.clone()))
+}
+
+async fn domains(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    vault: &Arc<Vault>,
+) -> Result<Arc<Domains>, Error> {
+    let settings = domains::Settings {
+        home: config.home.clone(),
+        cloudflare_endpoint: config.cloudflare_endpoint.clone(),
+    };
+    Ok(Arc::new(Domains::open(settings, store.clone(), vault.clone()).await?))
 }
 
 /// None when this host only looks.

@@ -1,13 +1,16 @@
 //! What a plugin may ask of the host: each function of the contract parses its arguments, performs
 //! an effect, and translates the answer. The rules are in [`crate::effects`].
 
+pub mod dns;
 pub mod inventory;
 pub mod job;
 pub mod later;
 pub mod output;
 pub mod randomness;
+pub mod secrets;
 pub mod servers;
 pub mod ssh;
+pub mod stacks;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -64,11 +67,7 @@ impl Capabilities {
 }
 
 fn failure(failure: Failure) -> types::Failure {
-    types::Failure {
-        code: failure.code,
-        message: failure.message,
-        retry_safe: failure.retry_safe,
-    }
+    types::Failure { code: failure.code, message: failure.message, retry_safe: failure.retry_safe }
 }
 
 /// Parses an argument; a bad one is the plugin's mistake and an ordinary failure.

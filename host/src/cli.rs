@@ -2,12 +2,14 @@
 
 pub mod connection;
 pub mod job;
+mod panics;
 pub mod progress;
 pub mod provider;
 pub mod serve;
 pub mod server;
 pub mod terminal;
 pub mod token;
+mod vault;
 pub mod watch;
 
 use std::path::PathBuf;
@@ -30,6 +32,9 @@ struct Arguments {
     /// The host to talk to, instead of the one of the home [env: `WINDLASS_URL`]
     #[arg(long, global = true)]
     url: Option<String>,
+    /// A file with the passphrase of the home's secrets [env: `WINDLASS_PASSPHRASE`]
+    #[arg(long, global = true, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long, global = true)]
     json: bool,
@@ -57,6 +62,9 @@ enum Command {
     /// Configure the host
     #[command(subcommand)]
     Config(provider::Command),
+    /// Change the key that secrets are sealed with
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Print the API's OpenAPI description
     Openapi,
 }
@@ -101,6 +109,7 @@ impl From<Error> for Refusal {
 
 /// Runs the program: reads the command line, does what it says, and answers with an exit code.
 pub fn run() -> ExitCode {
+    panics::hide_words();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
@@ -125,14 +134,15 @@ pub fn run() -> ExitCode {
 }
 
 async fn dispatch(arguments: Arguments, terminal: &Terminal) -> Result<(), Refusal> {
-    let Arguments { home, url, json: _, command } = arguments;
-    let flags = Flags { home, listen: None, url };
+    let Arguments { home, url, passphrase_file, json: _, command } = arguments;
+    let flags = Flags { home, listen: None, url, passphrase_file };
     match command {
         Command::Serve(arguments) => Box::pin(serve::serve(arguments, flags, terminal)).await,
         Command::Server(command) => Box::pin(server::run(command, flags, terminal)).await,
         Command::Job(command) => Box::pin(job::run(command, flags, terminal)).await,
         Command::Token(command) => Box::pin(token::run(command, flags, terminal)).await,
         Command::Config(command) => Box::pin(provider::run(command, flags, terminal)).await,
+        Command::Vault(command) => Box::pin(vault::run(command, flags, terminal)).await,
         Command::Openapi => {
             terminal.json(http::document());
             Ok(())

@@ -1,13 +1,18 @@
 //! What the host is told at its start. Flags beat the environment, and this is the only file that
 //! reads the environment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::vault::source::Source;
 
 /// The most jobs that run together, unless told otherwise.
 const WORKERS: usize = 64;
 
 /// Everything that the host is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where everything is kept: `WINDLASS_HOME`, else `~/.livchat`.
     pub home: PathBuf,
@@ -19,8 +24,15 @@ pub struct Config {
     pub cache: PathBuf,
     /// The base URL of Hetzner Cloud: `HCLOUD_ENDPOINT`.
     pub hcloud_endpoint: Option<String>,
+    /// The base URL of DigitalOcean's API: `DIGITALOCEAN_ENDPOINT`.
+    pub digitalocean_endpoint: Option<String>,
+    /// The base URL of Cloudflare's API: `CLOUDFLARE_ENDPOINT`.
+    pub cloudflare_endpoint: Option<String>,
     /// Whether the sandbox takes its time: `WINDLASS_SANDBOX_PACE`, `realistic` or `instant`.
     pub sandbox_instant: bool,
+    /// Where the key of the secrets comes from: `WINDLASS_KEY`, `WINDLASS_PASSPHRASE` or a file with
+    /// the passphrase, else a file in the home.
+    pub key: Source,
     /// The most jobs that run together: `WINDLASS_WORKERS`. None are run when it is 0.
     pub workers: usize,
 }
@@ -43,6 +55,17 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--url`
     pub url: Option<String>,
+    /// `--passphrase-file`
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// The key that a rotation goes to, as the command line names it.
+#[derive(Clone, Debug, Default)]
+pub struct NewKey {
+    /// A file with the key.
+    pub key_file: Option<PathBuf>,
+    /// A file with the passphrase.
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// A setting that can't be.
@@ -61,6 +84,29 @@ pub enum ConfigError {
         /// What it may have.
         wanted: &'static str,
     },
+    /// There are a key and a passphrase.
+    #[error("both WINDLASS_KEY and a passphrase are given: use one of the two")]
+    TwoKeys,
+    /// A file with a passphrase or key cannot be read.
+    #[error("{} cannot be read: {reason}", file.display())]
+    SecretFile {
+        /// The file.
+        file: PathBuf,
+        /// The system's words.
+        reason: std::io::Error,
+    },
+}
+
+impl NewKey {
+    /// Where the new key comes from; a new key file when today's key is one, else none.
+    pub fn read(&self, today: &Source) -> Result<Option<Source>, ConfigError> {
+        match (&self.key_file, &self.passphrase_file, today) {
+            (Some(file), _, _) => secret_in(file).map(Source::Given).map(Some),
+            (None, Some(file), _) => secret_in(file).map(Source::Passphrase).map(Some),
+            (None, None, Source::File) => Ok(Some(Source::File)),
+            (None, None, Source::Given(_) | Source::Passphrase(_)) => Ok(None),
+        }
+    }
 }
 
 impl Config {
@@ -81,11 +127,14 @@ impl Config {
         };
         let listen = flags.listen.clone().or_else(|| variable("WINDLASS_LISTEN"));
         Ok(Self {
+            key: key_source(flags, &variable)?,
             cache: variable("WINDLASS_CACHE").map_or_else(|| home.join("cache"), PathBuf::from),
             home,
             listen: listen.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
             log: variable("WINDLASS_LOG"),
             hcloud_endpoint: variable("HCLOUD_ENDPOINT"),
+            digitalocean_endpoint: variable("DIGITALOCEAN_ENDPOINT"),
+            cloudflare_endpoint: variable("CLOUDFLARE_ENDPOINT"),
             sandbox_instant: sandbox_instant(variable("WINDLASS_SANDBOX_PACE").as_deref())?,
             workers: workers(variable("WINDLASS_WORKERS"))?,
         })
@@ -100,6 +149,28 @@ impl Target {
             token: environment("WINDLASS_TOKEN"),
         }
     }
+}
+
+fn key_source(
+    flags: &Flags,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Source, ConfigError> {
+    let file = flags.passphrase_file.as_deref().map(secret_in).transpose()?;
+    let passphrase = file.or_else(|| variable("WINDLASS_PASSPHRASE").map(SecretString::from));
+    match (variable("WINDLASS_KEY"), passphrase) {
+        (None, None) => Ok(Source::File),
+        (Some(key), None) => Ok(Source::Given(SecretString::from(key))),
+        (None, Some(passphrase)) => Ok(Source::Passphrase(passphrase)),
+        (Some(_), Some(_)) => Err(ConfigError::TwoKeys),
+    }
+}
+
+/// The first line of a file.
+fn secret_in(file: &Path) -> Result<SecretString, ConfigError> {
+    let unreadable =
+        |reason: std::io::Error| ConfigError::SecretFile { file: file.to_owned(), reason };
+    let text = Zeroizing::new(std::fs::read_to_string(file).map_err(unreadable)?);
+    Ok(SecretString::from(text.lines().next().unwrap_or_default()))
 }
 
 fn sandbox_instant(value: Option<&str>) -> Result<bool, ConfigError> {

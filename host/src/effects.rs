@@ -3,13 +3,17 @@
 
 pub mod clock;
 pub mod context;
+pub mod dns;
 pub mod grants;
 pub mod inventory;
 pub mod journal;
+pub mod references;
 pub mod request;
+pub mod secrets;
 pub mod servers;
 pub mod sleep;
 pub mod ssh;
+pub mod stacks;
 pub mod unsupported;
 
 use std::future::Future;
@@ -26,6 +30,7 @@ use crate::effects::request::Request;
 use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::Identity;
+use crate::model::secret::{Reference, SecretName};
 
 /// How long a changing call may still go on when the host is told to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
@@ -46,6 +51,19 @@ pub trait Effect: Send + Sync {
 
     /// What must have been granted.
     fn needs(&self) -> Grant<'_>;
+
+    /// The secret that it makes, which must have been granted too.
+    fn makes(&self) -> Option<&SecretName> {
+        None
+    }
+
+    /// The secrets whose values it puts somewhere, which must have been granted too.
+    ///
+    /// # Errors
+    /// When a reference is none, or stands where no value may.
+    fn mentions(&self) -> Result<Vec<Reference>, Failure> {
+        Ok(Vec::new())
+    }
 
     /// The request as it is journaled: all that tells it from another, and no secrets.
     fn request(&self) -> Value;
@@ -115,14 +133,19 @@ pub async fn perform<E: Effect>(
             None => (send(job, effect, &request, ordinal, &identity).await?, None),
         },
     };
-    let result = encode(&request, result)?;
+    let result = masked(job, encode(&request, result)?);
     job.record_outcome(ordinal, &request, &result, began.elapsed(), recovered).await?;
     decode(&request, result)
 }
 
 /// What keeps an effect from being sent at all.
 fn refusal<E: Effect>(job: &JobContext, effect: &E) -> Option<Failure> {
-    if let Err(denied) = job.grants().check(&effect.needs()) {
+    let grants = job.grants();
+    let allowed = grants.check(&effect.needs()).and_then(|()| {
+        effect.makes().map_or(Ok(()), |name| grants.check_secret(name))?;
+        effect.mentions()?.iter().try_for_each(|reference| grants.check_reference(reference))
+    });
+    if let Err(denied) = allowed {
         return Some(denied);
     }
     job.answers_cancelled().then(|| {
@@ -160,7 +183,7 @@ async fn recover<E: Effect>(
         Class::Create => match effect.find(job, identity).await {
             Ok(Some(found)) => Ok((Ok(found), Some("adopted"))),
             Ok(None) => Ok((act(job, effect, identity).await?, Some("repeated"))),
-            Err(failure) => Err(unknown(request, &failure.message)),
+            Err(failure) => Err(unknown(request, &job.masks().text(&failure.message))),
         },
         Class::Opaque => Err(unknown(request, "the host stopped after it was sent")),
     }
@@ -186,13 +209,13 @@ async fn act<E: Effect>(
     let acting = async {
         match E::CLASS {
             Class::Create => order(job, effect, identity).await,
-            _ => effect.act(job, identity).await,
+            _ => Ok(effect.act(job, identity).await),
         }
     };
     let interruptible = E::CLASS == Class::Read;
     tokio::select! {
         biased;
-        result = acting => Ok(result),
+        result = acting => result,
         () = job.cancel_token().cancelled_owned(), if interruptible => {
             Ok(Err(Failure::safe("cancelled", "somebody cancelled this job")))
         }
@@ -209,25 +232,43 @@ const fn grace(class: Class) -> Duration {
     }
 }
 
-/// An order whose answer is lost is looked for before it is sent again.
+/// An order whose answer is lost is looked for before it is sent again. When nobody can tell what
+/// became of it, a person is asked: something may have been made that costs money.
 async fn order<E: Effect>(
     job: &JobContext,
     effect: &E,
     identity: &Identity,
-) -> Result<E::Answer, Failure> {
+) -> Result<Result<E::Answer, Failure>, Stop> {
     let mut last = effect.act(job, identity).await;
     for _ in 1..ORDER_ATTEMPTS {
-        match &last {
-            Err(failure) if failure.code == "outcome_unknown" => {}
-            _ => return last,
-        }
+        let unknown = match &last {
+            Err(failure) if failure.code == "outcome_unknown" => failure.clone(),
+            _ => return Ok(last),
+        };
         job.note("the answer to an order was lost: looking whether it was carried out");
-        if let Some(found) = effect.find(job, identity).await? {
-            return Ok(found);
+        match effect.find(job, identity).await {
+            Ok(Some(found)) => return Ok(Ok(found)),
+            Ok(None) => last = effect.act(job, identity).await,
+            Err(failure) => {
+                let message = format!("{}; {}", unknown.message, failure.message);
+                return Err(Stop::Uncertain(Failure { message, ..unknown }));
+            }
         }
-        last = effect.act(job, identity).await;
     }
-    last
+    match last {
+        Err(failure) if failure.code == "outcome_unknown" => Err(Stop::Uncertain(failure)),
+        other => Ok(other),
+    }
+}
+
+/// What came of an effect, without the secrets that it may have come by.
+fn masked(job: &JobContext, mut result: Result<Value, Failure>) -> Result<Value, Failure> {
+    let masks = job.masks();
+    match &mut result {
+        Ok(value) => masks.value(value),
+        Err(failure) => masks.failure(failure),
+    }
+    result
 }
 
 fn encode<A: Serialize>(

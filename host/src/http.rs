@@ -2,6 +2,7 @@
 //! and encodes.
 
 pub mod auth;
+pub mod dns;
 pub mod docs;
 pub mod error;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod plugins;
 pub mod providers;
 pub mod request;
 pub mod servers;
+pub mod setup;
 pub mod system;
 pub mod tokens;
 
@@ -41,6 +43,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(system::openapi_document))
         .routes(routes!(docs::docs))
         .routes(routes!(providers::configure_provider))
+        .routes(routes!(dns::configure_cloudflare))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::show_job, jobs::cancel_job))
         .routes(routes!(jobs::job_logs))
@@ -49,6 +52,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(servers::list_servers, servers::create_server))
         .routes(routes!(servers::show_server, servers::delete_server))
         .routes(routes!(servers::exec_command))
+        .routes(routes!(setup::setup_server))
         .routes(routes!(providers::list_server_types))
         .routes(routes!(providers::list_locations))
         .routes(routes!(providers::list_images))

@@ -1,6 +1,7 @@
 //! Who runs servers: one trait, one file a provider.
 
 pub mod cloud;
+pub mod digitalocean;
 pub mod docker;
 pub mod hetzner;
 pub mod registry;
@@ -38,9 +39,13 @@ pub trait Provider: Send + Sync {
     /// Removes a key; one that is gone is success.
     async fn delete_ssh_key(&self, id: &str) -> Result<(), ProviderError>;
 
-    /// The machine that carries this identity, if there is one. Looks as long as it takes to be
-    /// sure (a provider may show a new machine's labels late).
-    async fn find_server(&self, identity: &Identity) -> Result<Option<Machine>, ProviderError>;
+    /// The machine that carries this identity, if there is one; it was ordered under this name.
+    /// Looks as long as it takes to be sure (a provider may show a new machine's labels late).
+    async fn find_server(
+        &self,
+        identity: &Identity,
+        name: &ServerName,
+    ) -> Result<Option<Machine>, ProviderError>;
 
     /// Orders a machine. [`ProviderError::OutcomeUnknown`] when the order was sent and its answer
     /// was lost: the caller looks with [`Provider::find_server`] before anything else.
@@ -114,7 +119,9 @@ pub struct Boot {
 
 impl std::fmt::Debug for Boot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Boot").field("host_key_public", &self.host_key_public).finish_non_exhaustive()
+        f.debug_struct("Boot")
+            .field("host_key_public", &self.host_key_public)
+            .finish_non_exhaustive()
     }
 }
 
@@ -231,6 +238,13 @@ pub enum ProviderError {
         /// What was waited for.
         message: String,
     },
+}
+
+impl ProviderError {
+    /// Whether the same question may well be answered a little later.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::RateLimited { .. })
+    }
 }
 
 impl From<ProviderError> for Failure {

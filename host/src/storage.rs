@@ -132,8 +132,21 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a secret unless there is one of this name, and answers the one that is there then.
     async fn ensure_secret(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, StorageError>;
 
+    /// Writes a secret; one of the same name is replaced.
+    async fn put_secret(&self, name: &str, sealed: &[u8]) -> Result<(), StorageError>;
+
     /// A secret, still sealed, or none.
     async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// The secrets whose names begin so, still sealed, by name.
+    async fn secrets(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError>;
+
+    /// Everything that is sealed, wherever it stands.
+    async fn sealed(&self) -> Result<Vec<Sealed>, StorageError>;
+
+    /// Replaces sealed values, all of them or none, durably. Nothing of the old ones stays in the
+    /// database's files.
+    async fn reseal(&self, values: Vec<Sealed>) -> Result<(), StorageError>;
 
     /// Removes the secrets whose names begin so.
     async fn delete_secrets(&self, prefix: &str) -> Result<(), StorageError>;
@@ -301,6 +314,34 @@ pub struct ProviderConfig {
     pub endpoint: Option<String>,
     /// Whether servers are made there unless said otherwise; setting one unsets the others.
     pub default: bool,
+}
+
+/// A value that the vault sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Where it stands.
+    pub place: Place,
+    /// As the vault made it.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a sealed value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Among the secrets, under this name.
+    Secret(String),
+    /// With the provider that it is the token of.
+    ProviderToken(ProviderKind),
+}
+
+impl Place {
+    /// The name under which the vault seals what stands there.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Secret(name) => name.clone(),
+            Self::ProviderToken(kind) => format!("provider/{kind}/token"),
+        }
+    }
 }
 
 /// A caller's token.

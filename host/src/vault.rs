@@ -1,39 +1,48 @@
-//! Secrets at rest: sealed with a key that stands in the host's home and nowhere else. What is
-//! sealed under one name cannot be opened under another.
+//! Secrets at rest, sealed with a key that stands in the host's home, is given to it, or is made of
+//! a passphrase. What is sealed under one name cannot be opened under another.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+mod files;
+pub mod key;
+pub mod masks;
+mod passphrase;
+pub mod rotation;
+pub mod source;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use crate::storage::{StorageError, Store};
+use crate::vault::key::{ID_LENGTH, Key, KeyId};
+use crate::vault::source::Source;
 
 /// What the first byte says: XChaCha20-Poly1305, then the key's id, the nonce, and the rest.
 const VERSION: u8 = 1;
-const ID_LENGTH: usize = 8;
 const NONCE_LENGTH: usize = 24;
+/// The name of the value by which the store knows its key.
+const CHECK: &str = "vault/check";
+/// That value. It is no secret.
+const CHECKED: &str = "windlass";
 
 /// Seals and opens.
 pub struct Vault {
-    key: Zeroizing<[u8; 32]>,
-    id: [u8; ID_LENGTH],
+    key: Key,
 }
 
 /// Why the vault does not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
-    /// The key's file cannot be read, or not be made.
-    #[error("the key {} cannot be used", path.display())]
-    Key {
+    /// A file of the vault's cannot be read, or not be written.
+    #[error("{} cannot be used: {reason}", path.display())]
+    File {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
+        /// The system's words.
+        reason: std::io::Error,
     },
     /// The key's file holds something else.
     #[error("{} holds no key: 64 hex digits were expected; restore it from a backup", path.display())]
@@ -41,10 +50,15 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// The key that was given is none.
+    #[error(
+        "this is no key: give 32 random bytes as 64 hex digits (`openssl rand -hex 32`) or in base64"
+    )]
+    BadKey,
     /// Others on this machine can read the key.
     #[error(
-        "others can read the key {} (mode {mode:03o}): run `chmod 600` on it, and consider its \
-         secrets as known",
+        "others can read {} (mode {mode:03o}): run `chmod 600` on it, and consider the secrets of \
+         this host as known",
         path.display()
     )]
     Exposed {
@@ -53,6 +67,52 @@ pub enum VaultError {
         /// Its permission bits.
         mode: u32,
     },
+    /// What says how the passphrase becomes a key says something else.
+    #[error("{} does not say how the passphrase becomes a key: {reason}; restore it from a backup", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The passphrase can be guessed.
+    #[error("the passphrase has fewer than {shortest} characters: use a longer one")]
+    ShortPassphrase {
+        /// How many it has at least.
+        shortest: usize,
+    },
+    /// No key could be made of the passphrase.
+    #[error("no key could be made of the passphrase: {reason}")]
+    Derive {
+        /// Why.
+        reason: String,
+    },
+    /// None of the keys at hand is the store's.
+    #[error(
+        "the secrets of this home are sealed with the key {wanted}, and this host was given \
+         another one; tried: {tried}. Start it with the key that belongs to this database, or \
+         restore that key from a backup"
+    )]
+    WrongKey {
+        /// The key that is needed.
+        wanted: KeyId,
+        /// The sources, and what each gave.
+        tried: String,
+    },
+    /// What is sealed is sealed with more than one key.
+    #[error(
+        "some secrets of this home are sealed with the key {one} and some with {other}: the \
+         database was put together from two; restore a backup of it"
+    )]
+    Mixed {
+        /// A key.
+        one: KeyId,
+        /// Another one.
+        other: KeyId,
+    },
+    /// The new key is the old one.
+    #[error("the new key is the one of today: give another one")]
+    SameKey,
     /// The key is not the one it was sealed with.
     #[error(
         "`{name}` was sealed with another key ({found}, this host has {ours}): restore the `key` \
@@ -61,10 +121,10 @@ pub enum VaultError {
     OtherKey {
         /// Of the secret.
         name: String,
-        /// The id of the key it was sealed with.
-        found: String,
-        /// The id of ours.
-        ours: String,
+        /// The key it was sealed with.
+        found: KeyId,
+        /// Ours.
+        ours: KeyId,
     },
     /// It is not what was sealed under this name.
     #[error("what is kept as `{name}` is damaged, or was sealed under another name")]
@@ -80,21 +140,30 @@ pub enum VaultError {
         /// What the first byte says.
         found: u8,
     },
+    /// The store does not give what is sealed, or does not take it.
+    #[error(transparent)]
+    Store(#[from] StorageError),
 }
 
 impl Vault {
-    /// Opens the vault whose key stands in `home`; the first time the key is made.
-    pub fn open(home: &Path) -> Result<Self, VaultError> {
-        let path = home.join("key");
-        let failed = |source| VaultError::Key { path: path.clone(), source };
-        if !path.try_exists().map_err(failed)? {
-            create_key(home, &path).map_err(failed)?;
-        }
-        let key = read_key(&path)?;
-        let digest = Sha256::new().chain_update(b"windlass vault key").chain_update(key.as_slice());
-        let mut id = [0; ID_LENGTH];
-        id.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
-        Ok(Self { key, id })
+    /// Opens the vault of this home, whose store was sealed with a key from `source`; for a new
+    /// store the key is made. A rotation that was cut off is finished or undone.
+    pub async fn open(
+        home: &Path,
+        source: &Source,
+        store: &Arc<dyn Store>,
+    ) -> Result<Self, VaultError> {
+        source::open(home, source, store).await
+    }
+
+    /// The vault with this key.
+    const fn new(key: Key) -> Self {
+        Self { key }
+    }
+
+    /// Its key's id, which a rotation changes.
+    pub const fn key_id(&self) -> KeyId {
+        self.key.id()
     }
 
     /// Seals a secret under its name. The same twice gives two different results.
@@ -103,21 +172,18 @@ impl Vault {
         let payload = Payload { msg: plain, aad: name.as_bytes() };
         // The cipher refuses only what is longer than 256 GiB: that opens as damaged.
         let sealed = self.cipher().encrypt(&nonce, payload).unwrap_or_default();
-        [&[VERSION], &self.id[..], &nonce[..], &sealed].concat()
+        [&[VERSION], &self.key.id().0[..], &nonce[..], &sealed].concat()
     }
 
     /// Opens what was sealed under this name.
     pub fn unseal(&self, name: &str, sealed: &[u8]) -> Result<SecretString, VaultError> {
         let damaged = || VaultError::Damaged { name: name.to_owned() };
-        let (version, rest) = sealed.split_first().ok_or_else(damaged)?;
-        if *version != VERSION {
-            return Err(VaultError::NewerSeal { name: name.to_owned(), found: *version });
+        let found = Self::key_of(name, sealed)?;
+        if found != self.key.id() {
+            let (name, ours) = (name.to_owned(), self.key.id());
+            return Err(VaultError::OtherKey { name, found, ours });
         }
-        let (id, rest) = rest.split_first_chunk::<ID_LENGTH>().ok_or_else(damaged)?;
-        if *id != self.id {
-            let (found, ours) = (hex(id), hex(&self.id));
-            return Err(VaultError::OtherKey { name: name.to_owned(), found, ours });
-        }
+        let rest = sealed.get(1 + ID_LENGTH..).ok_or_else(damaged)?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or_else(damaged)?;
         let payload = Payload { msg: rest, aad: name.as_bytes() };
         let plain = self.cipher().decrypt(&XNonce::from(*nonce), payload);
@@ -126,112 +192,20 @@ impl Vault {
         Ok(SecretString::from(text))
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.key).into())
-    }
-}
-
-/// Makes the key under another name and links it to its own: a key is there whole or not at all,
-/// and the first of two hosts wins.
-fn create_key(home: &Path, path: &Path) -> std::io::Result<()> {
-    let key = Zeroizing::new(<[u8; 32]>::from(Key::<XChaCha20Poly1305>::generate()));
-    let text = Zeroizing::new(format!("{}\n", hex(&*key)));
-    let new = home.join(format!("key.{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    let linked = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .and_then(|()| std::fs::hard_link(&new, path));
-    std::fs::remove_file(&new)?;
-    match linked {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => std::fs::File::open(home)?.sync_all(),
-    }
-}
-
-fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-    let failed = |source| VaultError::Key { path: path.to_owned(), source };
-    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(VaultError::Exposed { path: path.to_owned(), mode });
-    }
-    let text = Zeroizing::new(std::fs::read(path).map_err(failed)?);
-    from_hex(text.trim_ascii()).ok_or_else(|| VaultError::NoKey { path: path.to_owned() })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn from_hex(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let mut key = Zeroizing::new([0; 32]);
-    let pairs = text.chunks_exact(2);
-    if text.len() != 2 * key.len() {
-        return None;
-    }
-    for (byte, pair) in key.iter_mut().zip(pairs) {
-        for &digit in pair {
-            *byte = (*byte << 4) | u8::try_from(char::from(digit).to_digit(16)?).ok()?;
+    /// The key that a value says it was sealed with.
+    fn key_of(name: &str, sealed: &[u8]) -> Result<KeyId, VaultError> {
+        let damaged = || VaultError::Damaged { name: name.to_owned() };
+        let (version, rest) = sealed.split_first().ok_or_else(damaged)?;
+        if *version != VERSION {
+            return Err(VaultError::NewerSeal { name: name.to_owned(), found: *version });
         }
+        rest.first_chunk::<ID_LENGTH>().map(|id| KeyId(*id)).ok_or_else(damaged)
     }
-    Some(key)
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(self.key.bytes().into())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret;
-
-    use super::*;
-
-    fn refusal<T>(result: Result<T, VaultError>) -> String {
-        result.err().map(|error| error.to_string()).unwrap_or_default()
-    }
-
-    #[test]
-    fn what_is_sealed_opens_again_after_a_restart_and_only_under_its_name() {
-        let home = tempfile::tempdir().unwrap();
-        let sealed = Vault::open(home.path()).unwrap().seal("a/token", b"s3cret");
-        let vault = Vault::open(home.path()).unwrap();
-        assert_eq!(vault.unseal("a/token", &sealed).unwrap().expose_secret(), "s3cret");
-        assert!(refusal(vault.unseal("b/token", &sealed)).contains("another name"));
-        assert_ne!(vault.seal("a/token", b"s3cret"), sealed);
-        assert!(!sealed.windows(6).any(|part| part == b"s3cret"));
-    }
-
-    #[test]
-    fn another_key_is_named_as_the_reason() {
-        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let sealed = Vault::open(here.path()).unwrap().seal("a", b"x");
-        let refused = refusal(Vault::open(there.path()).unwrap().unseal("a", &sealed));
-        assert!(refused.contains("was sealed with another key"), "{refused}");
-    }
-
-    #[test]
-    fn every_changed_byte_is_noticed() {
-        let home = tempfile::tempdir().unwrap();
-        let vault = Vault::open(home.path()).unwrap();
-        let sealed = vault.seal("a", b"secret");
-        for index in 0..sealed.len() {
-            let mut changed = sealed.clone();
-            changed[index] ^= 1;
-            assert!(vault.unseal("a", &changed).is_err(), "byte {index}");
-            assert!(vault.unseal("a", &sealed[..index]).is_err(), "cut at {index}");
-        }
-    }
-
-    #[test]
-    fn the_key_is_private_and_a_public_or_broken_one_is_refused() {
-        let home = tempfile::tempdir().unwrap();
-        Vault::open(home.path()).unwrap();
-        let path = home.path().join("key");
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode, 0o600);
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-        assert!(refusal(Vault::open(home.path())).contains("others can read the key"));
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        std::fs::write(&path, "not a key").unwrap();
-        assert!(refusal(Vault::open(home.path())).contains("holds no key"));
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "nothing is left beside it");
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ const LEVELS: [&[&str]; 9] = [
     &["plugins"],
     &["capabilities"],
     &["effects"],
-    &["providers", "ssh", "vault", "storage"],
+    &["providers", "dns", "ssh", "stacks", "vault", "storage"],
     &["model"],
 ];
 

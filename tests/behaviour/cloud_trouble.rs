@@ -137,3 +137,17 @@ async fn a_create_that_is_cancelled_before_it_begins_leaves_its_name_free() {
     assert_eq!(cloud.servers().len(), 0);
     assert_eq!(host.get("/api/servers/web-1").await.0, 404);
 }
+
+#[tokio::test]
+async fn an_order_that_nobody_can_tell_the_end_of_asks_a_person() {
+    if std::env::var_os("SLOW_TESTS").is_none() {
+        return println!("SKIPPED: waits out the provider's retries, set SLOW_TESTS");
+    }
+    let lost = Fault::on(ORDER, Harm::Cut).after_work();
+    let dark = Fault::on("GET /servers", Harm::refuse(503, "unavailable")).always();
+    let (host, cloud) = host_at(vec![lost, dark]).await;
+    let id = host.create_server("web-1").await;
+    let job = host.wait_for(&id, "uncertain").await;
+    assert_eq!(job["failure"]["retry_safe"], false, "{job:#}");
+    assert_eq!(cloud.count(ORDER), 1, "sent again without knowing");
+}

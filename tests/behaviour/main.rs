@@ -3,9 +3,13 @@
 mod architecture;
 mod cli;
 mod cloud_trouble;
+mod digitalocean;
+mod dns;
 mod hetzner;
 mod http;
 mod main_job;
 mod plugins;
 mod sandbox;
+mod secrets;
+mod setup;
 mod ssh;

@@ -108,7 +108,7 @@ async fn a_machine_ordered_before_a_crash_is_found_by_its_identity() {
     let sandbox = cloud.sandbox();
     // The host dies after the order was taken and before it heard of it.
     let until_it_is_there = async {
-        while sandbox.find_server(&identity(1)).await.unwrap().is_none() {
+        while sandbox.find_server(&identity(1), &order("web", 1).name).await.unwrap().is_none() {
             tokio::task::yield_now().await;
         }
     };
@@ -116,10 +116,13 @@ async fn a_machine_ordered_before_a_crash_is_found_by_its_identity() {
         _ = sandbox.create_server(&machine) => panic!("the host was to die before the answer"),
         () = until_it_is_there => {}
     }
-    let found = cloud.sandbox().find_server(&identity(1)).await.unwrap().unwrap();
+    let found =
+        cloud.sandbox().find_server(&identity(1), &order("web", 1).name).await.unwrap().unwrap();
     assert_eq!((found.name.as_str(), found.status), ("web", MachineStatus::Booting));
     assert_eq!(found.labels.get("windlass-effect").unwrap(), "1");
-    assert!(cloud.sandbox().find_server(&identity(2)).await.unwrap().is_none());
+    assert!(
+        cloud.sandbox().find_server(&identity(2), &order("web", 2).name).await.unwrap().is_none()
+    );
 }
 
 #[tokio::test]
@@ -129,7 +132,9 @@ async fn the_same_order_twice_is_one_machine_and_a_taken_name_a_conflict() {
     assert_eq!(cloud.machine("web").await, first);
     let refused = cloud.sandbox().create_server(&order("web", 2)).await;
     assert!(matches!(refused, Err(ProviderError::Conflict { .. })), "{refused:?}");
-    assert!(cloud.sandbox().find_server(&identity(2)).await.unwrap().is_none());
+    assert!(
+        cloud.sandbox().find_server(&identity(2), &order("web", 2).name).await.unwrap().is_none()
+    );
 }
 
 #[tokio::test]

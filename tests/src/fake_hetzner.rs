@@ -3,12 +3,9 @@
 
 mod answers;
 mod catalogue;
-mod connection;
-mod faults;
 mod front;
 mod keys;
 mod labels;
-mod machines;
 mod project;
 mod servers;
 mod views;
@@ -16,24 +13,13 @@ mod views;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use self::faults::{Fault, Harm};
-pub use self::machines::{Machines, Nowhere};
 use self::project::Project;
-
-/// How long an action goes on.
-#[derive(Clone, Copy, Debug)]
-pub enum Pace {
-    /// It runs for so many looks at it and has ended at the next.
-    Looks(u32),
-    /// It has ended after this time.
-    Time(Duration),
-}
+use crate::fake_cloud::Reception;
+pub use crate::fake_cloud::{Fault, Harm, Machines, Nowhere, Pace};
 
 /// What the fake is like.
 #[derive(Clone)]
@@ -99,16 +85,13 @@ pub struct Server {
 pub struct FakeHetzner {
     address: SocketAddr,
     shared: Arc<Shared>,
-    _stop: watch::Sender<()>,
+    reception: Arc<Reception>,
     _serving: JoinSet<()>,
 }
 
 struct Shared {
     options: Options,
     project: Mutex<Project>,
-    /// Requests being worked on: the work goes on when the client goes away.
-    works: Mutex<JoinSet<()>>,
-    stopped: watch::Receiver<()>,
 }
 
 impl FakeHetzner {
@@ -116,13 +99,12 @@ impl FakeHetzner {
     pub async fn start(options: Options) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(());
+        let reception = Reception::new(front::manners(options.rate_limit));
         let project = Mutex::new(Project::new(options.pace, options.extra_images));
-        let works = Mutex::new(JoinSet::new());
-        let shared = Arc::new(Shared { options, project, works, stopped });
+        let shared = Arc::new(Shared { options, project });
         let mut serving = JoinSet::new();
-        serving.spawn(front::serve(listener, Arc::clone(&shared)));
-        Self { address, shared, _stop: stop, _serving: serving }
+        serving.spawn(front::serve(listener, Arc::clone(&shared), Arc::clone(&reception)));
+        Self { address, shared, reception, _serving: serving }
     }
 
     /// The base address to give a client.
@@ -142,12 +124,12 @@ impl FakeHetzner {
 
     /// How often each request arrived, by method and path with `{id}` for ids: `POST /servers`.
     pub fn requests(&self) -> BTreeMap<String, usize> {
-        self.project().requests.clone()
+        self.reception.requests()
     }
 
     /// How often this request arrived.
     pub fn count(&self, request: &str) -> usize {
-        self.project().requests.get(request).copied().unwrap_or_default()
+        self.reception.count(request)
     }
 
     /// The servers that there are.
@@ -167,7 +149,7 @@ impl FakeHetzner {
 
     /// Lets something go wrong from the next request on.
     pub fn inject(&self, fault: Fault) {
-        self.project().faults.push(fault);
+        self.reception.inject(fault);
     }
 
     /// Puts a running server there that nobody ordered through the API.
@@ -208,7 +190,7 @@ impl Shared {
 
 impl Drop for FakeHetzner {
     fn drop(&mut self) {
-        self.shared.works.lock().unwrap().abort_all();
+        self.reception.close();
     }
 }
 

@@ -275,7 +275,7 @@ pub fn program() -> Command {
     let mut command = Command::new(folder.join("windlass-under-test"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("WINDLASS_") || text == "HCLOUD_ENDPOINT" {
+        if text.starts_with("WINDLASS_") || text.ends_with("_ENDPOINT") {
             command.env_remove(&name);
         }
     }

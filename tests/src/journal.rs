@@ -33,3 +33,18 @@ pub fn change_request(database: &Path, id: &JobId, ordinal: u32) {
     );
     assert_eq!(changed.unwrap(), 1);
 }
+
+/// Makes the journal end with the intent of the first call of this function, as if the host had
+/// died just then.
+pub fn forget_outcome(database: &Path, id: &JobId, function: &str) {
+    let db = Connection::open(database).unwrap();
+    let changed = db.execute(
+        "WITH it AS (SELECT number FROM jobs WHERE id = ?1)
+         DELETE FROM journal WHERE job = (SELECT number FROM it) AND seq > (
+             SELECT min(seq) FROM journal
+             WHERE job = (SELECT number FROM it) AND kind = 'intent'
+             AND json_extract(body, '$.function') = ?2)",
+        params![id.as_str(), function],
+    );
+    assert!(changed.unwrap() > 0);
+}

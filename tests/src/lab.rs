@@ -18,7 +18,7 @@ use futures_util::TryStreamExt;
 
 pub use machine::Machine;
 
-use crate::fake_hetzner::Machines;
+use crate::fake_cloud::Machines;
 use guardian::Guardian;
 
 /// The image of the machines.
@@ -95,6 +95,11 @@ impl Lab {
     /// the tests do.
     pub async fn boot(&self, name: &str, user_data: &str) -> Result<Machine> {
         Machine::boot(self.engine().await?, name, user_data).await
+    }
+
+    /// A machine that somebody else booted on its engine.
+    pub async fn find(&self, name: &str) -> Result<Machine> {
+        Machine::find(self.engine().await?, name).await
     }
 
     /// Ends the machine of this name, if there is one.

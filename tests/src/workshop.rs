@@ -9,12 +9,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use windlass::dns::domains::{self, Domains};
 use windlass::effects::context::Outside;
 use windlass::jobs::run::Runner;
 use windlass::jobs::worker::{WorkerOptions, Workers};
 use windlass::model::job::JobRecord;
 use windlass::model::journal::{Entry, LogLevel};
 use windlass::model::names::JobId;
+use windlass::model::server::Server;
 use windlass::plugins::catalog::Catalog;
 use windlass::plugins::engine::Engine;
 use windlass::plugins::plugin::Plugin;
@@ -24,6 +26,7 @@ use windlass::ssh::remotes::Remotes;
 use windlass::storage::sqlite::{Options, Sqlite};
 use windlass::storage::{Change, Claim, NewJob, ServerChange, Store};
 use windlass::vault::Vault;
+use windlass::vault::source::Source;
 
 /// How long a test waits for something before it says that it never came.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,10 +49,17 @@ impl Workshop {
         let path = home.path().to_owned();
         let store: Arc<dyn Store> =
             Sqlite::open(&path.join("windlass.db"), &Options::default()).unwrap();
-        let vault = Arc::new(Vault::open(&path).unwrap());
-        let settings = Settings { home: path, hcloud_endpoint: None, pace: Pace::Instant };
+        let vault = Arc::new(Vault::open(&path, &Source::File, &store).await.unwrap());
+        let settings = Settings {
+            home: path.clone(),
+            hcloud_endpoint: None,
+            digitalocean_endpoint: None,
+            pace: Pace::Instant,
+        };
         let providers = Registry::new(settings, store.clone(), vault.clone());
         let providers = Arc::new(providers);
+        let domains = domains::Settings { home: path, cloudflare_endpoint: None };
+        let domains = Arc::new(Domains::open(domains, store.clone(), vault.clone()).await.unwrap());
         let remotes = Remotes::new(store.clone(), vault.clone(), providers.clone());
         let catalog = Catalog::built_in().unwrap();
         catalog.activate(&misbehaving_plugin());
@@ -58,7 +68,13 @@ impl Workshop {
         let claim = Claim { worker: worker.id.clone(), now, until: now };
         store.recover(&claim, true).await.unwrap();
         let runner = Runner {
-            outside: Outside { store: store.clone(), providers, remotes: Arc::new(remotes), vault },
+            outside: Outside {
+                store: store.clone(),
+                providers,
+                domains,
+                remotes: Arc::new(remotes),
+                vault,
+            },
             catalog: Arc::new(catalog),
             engine: engine(),
         };
@@ -85,20 +101,88 @@ impl Workshop {
         self.home.path().join("windlass.db")
     }
 
+    /// Where everything is kept.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Makes a server on the sandbox.
+    pub async fn create_server(&self, name: &str) {
+        let params = json!({
+            "name": name, "server_type": "cx23", "region": "nbg1", "image": "debian-12",
+        });
+        let record = json!({
+            "name": name, "provider": "sandbox", "provider_id": null, "server_type": "cx23",
+            "region": "nbg1", "image": "debian-12", "ipv4": null, "ipv6": null,
+            "status": "creating", "created_at": Timestamp::now(),
+            "ssh": { "user": "root", "port": 22, "host_key_fingerprint": null, "key_id": null },
+            "setup": {}, "dns": {}, "apps": [], "simulated": true,
+        });
+        let record: Server = serde_json::from_value(record).unwrap();
+        let change = ServerChange::Create(Box::new(record));
+        let id = self.submit_job("create_server", params, Some(name), change).await;
+        result(&self.finished(&id).await);
+    }
+
+    /// Submits a job that misbehaves on this server, and waits for its end.
+    pub async fn run_on(&self, server: &str, how: &str) -> JobRecord {
+        let params = json!({ "how": how, "server": server });
+        let change = ServerChange::None;
+        let id = self.submit_job("misbehaves", params, Some(server), change).await;
+        self.finished(&id).await
+    }
+
     /// Submits a job that misbehaves in this way.
     pub async fn submit(&self, how: &str) -> JobId {
+        self.submit_job("misbehaves", json!({ "how": how }), None, ServerChange::None).await
+    }
+
+    async fn submit_job(
+        &self,
+        operation: &str,
+        params: Value,
+        server: Option<&str>,
+        server_change: ServerChange,
+    ) -> JobId {
         let now = Timestamp::now();
         let id = JobId::new(now, rand::random());
         let job = NewJob {
             id: id.clone(),
-            operation: "misbehaves".parse().unwrap(),
-            params: json!({ "how": how }),
-            server: None,
+            operation: operation.parse().unwrap(),
+            params,
+            server: server.map(|name| name.parse().unwrap()),
             retry_of: None,
             depends_on: Vec::new(),
             by: "test".to_owned(),
             now,
-            server_change: ServerChange::None,
+            server_change,
+            idempotency: None,
+        };
+        self.store.submit(job).await.unwrap();
+        id
+    }
+
+    /// Submits such a job for a new server of the sandbox.
+    pub async fn submit_on_sandbox(&self, how: &str, server: &str) -> JobId {
+        let now = Timestamp::now();
+        let id = JobId::new(now, rand::random());
+        let record = json!({
+            "name": server, "provider": "sandbox", "provider_id": null, "server_type": "cx23",
+            "region": "nbg1", "image": "debian-12", "ipv4": "198.18.0.7", "ipv6": null,
+            "status": "running", "created_at": now, "setup": {}, "dns": {}, "apps": [],
+            "ssh": { "user": "root", "port": 22, "host_key_fingerprint": null, "key_id": null },
+            "simulated": true,
+        });
+        let job = NewJob {
+            id: id.clone(),
+            operation: "misbehaves".parse().unwrap(),
+            params: json!({ "how": how }),
+            server: Some(server.parse().unwrap()),
+            retry_of: None,
+            depends_on: Vec::new(),
+            by: "test".to_owned(),
+            now,
+            server_change: ServerChange::Create(serde_json::from_value(record).unwrap()),
             idempotency: None,
         };
         self.store.submit(job).await.unwrap();

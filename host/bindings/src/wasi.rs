@@ -8,10 +8,10 @@ use wasmtime::{Engine, Result, bail};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
-use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
 use wasmtime_wasi::p2::bindings::{cli, random};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi_io::bindings::wasi::io::{error, poll, streams};
 
 use crate::guest::{Clock, Guest};
 

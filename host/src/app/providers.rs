@@ -100,11 +100,22 @@ fn check(settings: &ProviderSettings) -> Result<(), Error> {
         None | Some(_) => {}
     }
     if let Some(endpoint) = &settings.endpoint
-        && !reqwest::Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+        && !is_http(endpoint)
+        && !(settings.kind == ProviderKind::Docker && is_engine(endpoint))
     {
         field("/endpoint", "An endpoint is a http or https URL.".to_owned());
     }
     if wrong.is_empty() { Ok(()) } else { Err(Error::invalid_fields(&wrong)) }
+}
+
+/// Whether a Docker engine can be there: a socket's path, or a TCP address.
+fn is_engine(endpoint: &str) -> bool {
+    ["/", "unix://", "tcp://"].iter().any(|start| endpoint.starts_with(start))
+}
+
+/// Whether this can be a base URL.
+pub(super) fn is_http(endpoint: &str) -> bool {
+    reqwest::Url::parse(endpoint).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 fn is_header_text(token: &SecretString) -> bool {

@@ -9,12 +9,14 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::app::access::{Operator, Reader};
+use crate::effects::references;
 use crate::error::{Error, ErrorKind, FieldError, sentence};
 use crate::model::catalogue::Catalogue;
 use crate::model::names::{Identity, InvalidName, JobId, OperationName, ProviderKind, ServerName};
 use crate::model::server::{Server, ServerStatus, SshAccess};
 use crate::ssh::{Command, Output, SshError};
 use crate::storage::{AuditRecord, IdempotencyKey, NewJob, ServerChange, StorageError, Submitted};
+use crate::vault::masks::Masks;
 
 /// How long an idempotency key is remembered.
 const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
@@ -144,6 +146,8 @@ impl Operator {
             cancel: self.app.stopping.child_token(),
             lines: None,
         };
+        let masks = Masks::default();
+        references::mask_server(&*self.app.store, &self.app.vault, name, &masks).await?;
         let run = async move {
             let ended = remote.exec(command).await;
             if let Err(error) = remote.forget(&[receipt]).await {
@@ -151,7 +155,13 @@ impl Operator {
             }
             ended
         };
-        self.app.tasks.spawn(run).await.map_err(Error::internal)?.map_err(exec_error)
+        let ended = self.app.tasks.spawn(run).await;
+        // The words of a panic may hold what the command was given.
+        let ended = ended.map_err(|_panicked| Error::internal("running a command panicked"))?;
+        match ended {
+            Ok(output) => Ok(masked(&masks, &output)),
+            Err(error) => Err(exec_error(&masks, error)),
+        }
     }
 
     fn exec_record(&self, name: &ServerName, wanted: &WantedCommand, at: Timestamp) -> AuditRecord {
@@ -170,7 +180,7 @@ impl Operator {
         }
     }
 
-    async fn submit(&self, operation: &str, wish: Wish) -> Result<JobId, Error> {
+    pub(super) async fn submit(&self, operation: &str, wish: Wish) -> Result<JobId, Error> {
         let operation: OperationName =
             operation.parse().map_err(|error: InvalidName| Error::internal(error))?;
         self.app.check_params(&operation, &wish.params)?;
@@ -210,16 +220,16 @@ impl Operator {
 }
 
 /// A job on a server that somebody wants.
-struct Wish {
-    server: ServerName,
-    params: Value,
-    change: ServerChange,
-    key: Option<RequestKey>,
-    now: Timestamp,
+pub(super) struct Wish {
+    pub(super) server: ServerName,
+    pub(super) params: Value,
+    pub(super) change: ServerChange,
+    pub(super) key: Option<RequestKey>,
+    pub(super) now: Timestamp,
 }
 
 impl App {
-    async fn known_server(&self, name: &ServerName) -> Result<Server, Error> {
+    pub(super) async fn known_server(&self, name: &ServerName) -> Result<Server, Error> {
         self.store.server(name).await?.ok_or_else(|| no_such_server(name))
     }
 
@@ -332,14 +342,25 @@ fn shown(name: &str) -> String {
     name.chars().take(60).collect::<String>().escape_debug().to_string()
 }
 
-fn exec_error(error: SshError) -> Error {
-    let message = sentence(&error.to_string());
+/// What a command said, without the secrets of its server.
+fn masked(masks: &Masks, output: &Output) -> Output {
+    let shown = |text: &str| {
+        if output.truncated { masks.cut_text(text) } else { masks.text(text) }
+    };
+    let (stdout, stderr) = (shown(&output.stdout), shown(&output.stderr));
+    Output { stdout, stderr, ..*output }
+}
+
+fn exec_error(masks: &Masks, error: SshError) -> Error {
+    let message = sentence(&masks.text(&error.to_string()));
     match error {
         SshError::CommandTimeout { output, .. } => {
+            // It ended wherever it was, perhaps within a value.
+            let (stdout, stderr) = (masks.cut_text(&output.stdout), masks.cut_text(&output.stderr));
             Error::new(ErrorKind::Timeout, "command_timeout", message)
                 .not_retry_safe()
-                .with_detail("stdout", output.stdout)
-                .with_detail("stderr", output.stderr)
+                .with_detail("stdout", stdout)
+                .with_detail("stderr", stderr)
                 .with_detail("truncated", output.truncated)
                 .with_detail("duration_ms", output.duration_ms)
         }
@@ -378,7 +399,7 @@ fn exists(server: &Server) -> Error {
         .with_next(format!("GET /api/jobs?server={name}"))
 }
 
-fn busy(name: &ServerName, why: &str) -> Error {
+pub(super) fn busy(name: &ServerName, why: &str) -> Error {
     Error::new(ErrorKind::Conflict, "server_busy", format!("The server `{name}` {why}."))
         .with_next(format!("GET /api/jobs?server={name}"))
 }

@@ -56,11 +56,7 @@ impl Host for Capabilities {
         self.perform(Upload { server: parsed!(&server), path, content, mode }).await
     }
 
-    async fn download(
-        &mut self,
-        server: String,
-        path: String,
-    ) -> Trap<Result<Vec<u8>, Failure>> {
+    async fn download(&mut self, server: String, path: String) -> Trap<Result<Vec<u8>, Failure>> {
         let text = self.perform(Download { server: parsed!(&server), path }).await?;
         Ok(text.and_then(|text| {
             BASE64_STANDARD.decode(text).map_err(|e| invalid(&format!("the journal: {e}")))

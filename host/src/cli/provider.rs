@@ -23,6 +23,16 @@ pub(super) enum Command {
         #[arg(long)]
         default: bool,
     },
+    /// Say how Cloudflare is reached; the API token, or with --email the Global API Key, is read
+    /// from standard input
+    Cloudflare {
+        /// The user whose Global API Key it is
+        #[arg(long)]
+        email: Option<String>,
+        /// Another base URL than the usual one
+        #[arg(long)]
+        endpoint: Option<String>,
+    },
 }
 
 /// Does it.
@@ -31,15 +41,27 @@ pub(super) async fn run(
     flags: Flags,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
-    let Command::Provider { name, endpoint, default } = command;
-    let needs_token = !matches!(name.as_str(), "docker" | "sandbox");
-    let token = if needs_token { Some(read_token(&name, terminal)?) } else { None };
-    let mut body = json!({ "name": name, "token": token, "endpoint": endpoint });
-    if let (Some(fields), true) = (body.as_object_mut(), default) {
-        fields.insert("default".to_owned(), true.into());
-    }
+    let (path, body) = match command {
+        Command::Provider { name, endpoint, default } => {
+            let needs_token = !matches!(name.as_str(), "docker" | "sandbox");
+            let token = if needs_token { Some(read_token(&name, terminal)?) } else { None };
+            let mut body = json!({ "name": name, "token": token, "endpoint": endpoint });
+            if let (Some(fields), true) = (body.as_object_mut(), default) {
+                fields.insert("default".to_owned(), true.into());
+            }
+            ("/api/config/provider", body)
+        }
+        Command::Cloudflare { email, endpoint } => {
+            let secret = read_token("cloudflare", terminal)?;
+            let body = match email {
+                Some(email) => json!({ "email": email, "api_key": secret, "endpoint": endpoint }),
+                None => json!({ "api_token": secret, "endpoint": endpoint }),
+            };
+            ("/api/config/cloudflare", body)
+        }
+    };
     let host = Connection::open(&flags, Need::Looking).await?;
-    let answer = host.post("/api/config/provider", &body).await;
+    let answer = host.post(path, &body).await;
     host.close().await;
     let answer = answer?;
     if terminal.is_json() {
@@ -60,7 +82,8 @@ fn read_token(provider: &str, terminal: &Terminal) -> Result<String, Refusal> {
     let token = token.trim().to_owned();
     if read.is_err() || token.is_empty() {
         let message = "There is no token on standard input.";
-        let next = format!("windlass config provider {provider} < token.txt");
+        let what = if provider == "cloudflare" { "" } else { "provider " };
+        let next = format!("windlass config {what}{provider} < token.txt");
         return Err(Refusal::new(Exit::Usage, message).with_next(next));
     }
     Ok(token)

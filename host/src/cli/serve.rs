@@ -7,6 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 
 use crate::app::App;
 use crate::app::home;
@@ -18,6 +19,10 @@ use crate::http;
 
 /// What a host logs unless told otherwise.
 const LOG: &str = "warn,windlass=info";
+
+/// Libraries that would log what passes through them, requests and secrets with them.
+const QUIET: [&str; 6] =
+    ["h2=info", "hyper=info", "hyper_util=info", "reqwest=info", "russh=info", "rustls=info"];
 
 /// The help of `--listen`.
 const LISTEN: &str = "Address and port; port 0 lets the system choose [env: WINDLASS_LISTEN] \
@@ -66,7 +71,10 @@ pub(super) fn log(filter: &str) -> Result<(), Refusal> {
     let wrong = |error: String| {
         Refusal::new(Exit::Usage, format!("`{filter}` is no value for WINDLASS_LOG: {error}."))
     };
-    let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
+    let filter = QUIET.iter().fold(EnvFilter::try_new(filter), |filter, quiet| {
+        Ok(filter?.add_directive(quiet.parse()?))
+    });
+    let filter = filter.map_err(|error: ParseError| wrong(error.to_string()))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -20,6 +20,8 @@ pub(super) enum Command {
         /// Its name
         name: String,
     },
+    /// Make a server ready for apps (Docker, Swarm, Traefik, Portainer) and watch how it goes
+    Setup(Setup),
     /// Delete a server and watch how it goes
     Delete {
         /// Its name
@@ -69,6 +71,28 @@ pub(super) struct Create {
     keep_on_failure: bool,
 }
 
+/// How a server is set up.
+#[derive(clap::Args)]
+pub(super) struct Setup {
+    /// Its name
+    name: String,
+    /// Who is told about certificates
+    #[arg(long, value_name = "E-MAIL")]
+    email: String,
+    /// The zone that its names are made in
+    #[arg(long)]
+    zone: Option<String>,
+    /// What stands between its names and the zone
+    #[arg(long, requires = "zone")]
+    subdomain: Option<String>,
+    /// Its timezone
+    #[arg(long, default_value = "Etc/UTC")]
+    timezone: String,
+    /// The network that its apps share
+    #[arg(long, default_value = "livchat_network")]
+    network: String,
+}
+
 /// Does it.
 pub(super) async fn run(
     command: Command,
@@ -76,7 +100,7 @@ pub(super) async fn run(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     let need = match command {
-        Command::Create(_) | Command::Delete { .. } => Need::Working,
+        Command::Create(_) | Command::Setup(_) | Command::Delete { .. } => Need::Working,
         Command::List | Command::Show { .. } | Command::Exec { .. } | Command::Types { .. } => {
             Need::Looking
         }
@@ -86,6 +110,7 @@ pub(super) async fn run(
         Command::Create(wanted) => create(&host, wanted, terminal).await,
         Command::List => list(&host, terminal).await,
         Command::Show { name } => show(&host, &name, terminal).await,
+        Command::Setup(wanted) => setup(&host, wanted, terminal).await,
         Command::Delete { name, keep_dns } => delete(&host, &name, keep_dns, terminal).await,
         Command::Exec { name, timeout, command } => {
             exec(
@@ -184,6 +209,27 @@ async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
 async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
     let server = host.get(&path_of(name)?).await?;
     terminal.json(&server);
+    Ok(())
+}
+
+async fn setup(host: &Connection, wanted: Setup, terminal: &Terminal) -> Result<(), Refusal> {
+    let mut body = json!({
+        "ssl_email": wanted.email,
+        "timezone": wanted.timezone,
+        "network_name": wanted.network,
+    });
+    for (name, value) in [("zone_name", wanted.zone), ("subdomain", wanted.subdomain)] {
+        if let (Some(fields), Some(value)) = (body.as_object_mut(), value) {
+            fields.insert(name.to_owned(), Value::String(value));
+        }
+    }
+    let accepted = host.post(&format!("{}/setup", path_of(&wanted.name)?), &body).await?;
+    let (name, job) = (&wanted.name, id_of(&accepted));
+    terminal.say(&format!("Setting `{name}` up: {job}"));
+    job::finish(host, &job, terminal).await?;
+    let done = host.get(&format!("/api/jobs/{job}")).await?;
+    let url = text(&done, "/result/portainer_url");
+    terminal.say(&format!("\nThe server `{name}` is ready for apps. Portainer is at {url}"));
     Ok(())
 }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::dns::domains::Domains;
 use crate::effects::Stop;
 use crate::effects::clock::JobClock;
 use crate::effects::grants::Grants;
 use crate::effects::journal::{Journal, Outcome};
+use crate::effects::references;
 use crate::effects::request::Request;
 use crate::model::failure::Failure;
 use crate::model::job::JobRecord;
@@ -23,6 +25,7 @@ use crate::providers::registry::Registry;
 use crate::ssh::remotes::Remotes;
 use crate::storage::{StorageError, Store};
 use crate::vault::Vault;
+use crate::vault::masks::Masks;
 
 /// How long a cancelled job may clean up.
 const CLEANUP_BUDGET: Duration = Duration::from_secs(30);
@@ -34,6 +37,8 @@ pub struct Outside {
     pub store: Arc<dyn Store>,
     /// Who runs servers.
     pub providers: Arc<Registry>,
+    /// Names in zones.
+    pub domains: Arc<Domains>,
     /// Commands and files on servers; one for each run, so that it has connections of its own.
     pub remotes: Arc<Remotes>,
     /// Secrets at rest.
@@ -83,6 +88,9 @@ pub struct JobContext {
     /// Where its effects go.
     pub outside: Outside,
     journal: Mutex<Journal>,
+    masks: Arc<Masks>,
+    /// Whether everything that is kept about the job's server is masked.
+    masked: OnceCell<()>,
     clock: Arc<JobClock>,
     grants: Grants,
     limits: Limits,
@@ -111,6 +119,8 @@ impl JobContext {
         Self {
             record,
             outside,
+            masks: journal.masks(),
+            masked: OnceCell::new(),
             journal: Mutex::new(journal),
             clock: Arc::new(JobClock::new(started)),
             grants,
@@ -160,6 +170,23 @@ impl JobContext {
     /// The journal, for a moment: never held while waiting.
     pub fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Values that nobody may see in what this job says.
+    pub fn masks(&self) -> Arc<Masks> {
+        Arc::clone(&self.masks)
+    }
+
+    /// Masks everything that is kept about the job's server: an earlier run, or another job, may
+    /// have put it where this one finds it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn mask_secrets(&self) -> Result<(), Failure> {
+        let Some(server) = &self.record.server else { return Ok(()) };
+        let Outside { store, vault, .. } = &self.outside;
+        let mask = || references::mask_server(&**store, vault, server, &self.masks);
+        self.masked.get_or_try_init(mask).await.copied()
     }
 
     /// The plugin says something.

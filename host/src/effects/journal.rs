@@ -14,6 +14,7 @@ use crate::model::job::{Job, Lease, Running, View};
 use crate::model::journal::{Class, Entry, Event, LogLevel, LogSource, NewEntry};
 use crate::ssh::Stream;
 use crate::storage::{self, Store};
+use crate::vault::masks::Masks;
 
 /// The most log lines of a job.
 const MOST_LINES: u64 = 10_000;
@@ -24,6 +25,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 /// The journal of a running job.
 pub struct Journal {
     store: Arc<dyn Store>,
+    masks: Arc<Masks>,
     lease: Lease,
     recorded: Vec<Recorded>,
     next: u32,
@@ -63,6 +65,7 @@ impl Journal {
     pub fn new(store: Arc<dyn Store>, job: &Job<Running>, entries: Vec<Entry>) -> Self {
         let mut journal = Self {
             store,
+            masks: Arc::default(),
             lease: job.lease().clone(),
             recorded: Vec::new(),
             next: 0,
@@ -145,10 +148,14 @@ impl Journal {
             || usize::try_from(self.next).is_ok_and(|n| n < self.recorded.len())
     }
 
-    /// Every effect that was recorded so far, as `(function, ordinal)`, with those that ran remote
-    /// commands.
-    pub fn remote_commands(&self) -> Vec<u32> {
-        let commands = self.recorded.iter().zip(0..).filter(|(r, _)| r.function == "ssh.exec");
+    /// The remote commands that are known to have ended: what they said is in the journal, and
+    /// nobody asks for their receipts any more.
+    pub fn ended_commands(&self) -> Vec<u32> {
+        let ended = |known: &Recorded| {
+            matches!(known.function.as_str(), "ssh.exec" | "stacks.deploy" | "stacks.remove")
+                && matches!(known.outcome, Some((_, Ok(_))))
+        };
+        let commands = self.recorded.iter().zip(0..).filter(|(known, _)| ended(known));
         commands.map(|(_, ordinal)| ordinal).collect()
     }
 
@@ -249,6 +256,11 @@ impl Journal {
         self.view.clone()
     }
 
+    /// What is masked in every line.
+    pub fn masks(&self) -> Arc<Masks> {
+        Arc::clone(&self.masks)
+    }
+
     /// The right to write.
     pub const fn lease(&self) -> &Lease {
         &self.lease
@@ -266,7 +278,7 @@ impl Journal {
             self.dropped += 1;
             return;
         }
-        let message = printable(message);
+        let message = printable(&self.masks.text(message));
         let event = Event::Log { level, message, source };
         self.store.append(&self.lease, vec![now(event)], None);
     }

@@ -66,6 +66,7 @@ impl Effect for EnsureSshKey {
         let (store, vault) = (&job.outside.store, &job.outside.vault);
         let login = keys::ensure(store, vault, &self.server, "ssh_key").await?;
         let host = keys::ensure(store, vault, &self.server, "host_key").await?;
+        job.mask_secrets().await?;
         let key = PublicKey {
             name: format!("windlass-{}", self.server),
             line: login.public_line(),
@@ -150,6 +151,9 @@ impl Effect for CreateServer {
             let message = format!("server `{}` has no SSH key: ensure one first", self.name);
             return Err(Failure::safe("invalid_argument", message));
         };
+        let boot = keys::boot(&job.outside.store, &job.outside.vault, &self.name).await?;
+        // The order holds the machine's private key, and a refusal may quote the order.
+        job.mask_secrets().await?;
         let wanted = NewMachine {
             name: self.name.clone(),
             identity: identity.clone(),
@@ -157,7 +161,7 @@ impl Effect for CreateServer {
             region: self.region.clone(),
             image: self.image.clone(),
             ssh_keys: std::iter::once(key_id).chain(self.ssh_keys.iter().cloned()).collect(),
-            boot: keys::boot(&job.outside.store, &job.outside.vault, &self.name).await?,
+            boot,
         };
         let machine = provider.create_server(&wanted).await?;
         note_machine(job, &self.name, &machine).await?;
@@ -170,7 +174,9 @@ impl Effect for CreateServer {
         identity: &Identity,
     ) -> Result<Option<MachineSeen>, Failure> {
         let (provider, _) = provider_of(job, &self.name).await?;
-        let Some(machine) = provider.find_server(identity).await? else { return Ok(None) };
+        let Some(machine) = provider.find_server(identity, &self.name).await? else {
+            return Ok(None);
+        };
         note_machine(job, &self.name, &machine).await?;
         Ok(Some(seen(provider.as_ref(), machine)))
     }

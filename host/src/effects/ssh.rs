@@ -1,6 +1,6 @@
 //! Effects on a server's commands and files.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,15 +12,22 @@ use crate::effects::Effect;
 use crate::effects::context::JobContext;
 use crate::effects::grants::Grant;
 use crate::effects::inventory::record_of;
+use crate::effects::references;
 use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::{Identity, ServerName};
+use crate::model::secret::Reference;
 use crate::ssh::{Command, LineSink, Output, Remote, Stream};
+use crate::vault::masks::Pieces;
 
 const INTERFACE: &str = "ssh";
 
 /// The largest file that a plugin may read, in bytes.
 const DOWNLOAD_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A line that is as long as this may be a part of a longer one: they are cut at 16 KiB, which may
+/// be a few bytes less when a character does not fit any more.
+const LONG_LINE: usize = 16 * 1024 - 8;
 
 /// Runs a command.
 pub struct Exec {
@@ -45,6 +52,11 @@ impl Effect for Exec {
         on(&self.server)
     }
 
+    fn mentions(&self) -> Result<Vec<Reference>, Failure> {
+        references::refuse(&self.command, "a command line")?;
+        references::find(self.stdin.as_deref().unwrap_or_default().as_bytes())
+    }
+
     fn request(&self) -> Value {
         json!({
             "server": self.server,
@@ -55,16 +67,22 @@ impl Effect for Exec {
     }
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<Output, Failure> {
+        let remote = remote(job, &self.server).await?;
         let lines = self.lines.as_ref().map(|log| Arc::clone(log).numbered(identity.effect));
+        let stdin = match &self.stdin {
+            Some(text) => Some(references::substitute(job, text.as_bytes()).await?.to_vec()),
+            None => None,
+        };
         let command = Command {
             receipt: identity.clone(),
             line: self.command.clone(),
-            stdin: self.stdin.clone().map(String::into_bytes),
+            stdin,
             timeout: self.timeout,
             cancel: job.cancel_token(),
             lines,
         };
-        Ok(remote(job, &self.server).await?.exec(command).await?)
+        let output = remote.exec(command).await?;
+        Ok(if output.truncated { without_begun(job, &output) } else { output })
     }
 }
 
@@ -89,6 +107,11 @@ impl Effect for Upload {
         on(&self.server)
     }
 
+    fn mentions(&self) -> Result<Vec<Reference>, Failure> {
+        references::refuse(&self.path, "a path")?;
+        references::find(&self.content)
+    }
+
     fn request(&self) -> Value {
         json!({
             "server": self.server,
@@ -101,7 +124,8 @@ impl Effect for Upload {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let remote = remote(job, &self.server).await?;
-        Ok(remote.upload(&self.path, &self.content, self.mode).await?)
+        let content = references::substitute(job, &self.content).await?;
+        Ok(remote.upload(&self.path, &content, self.mode).await?)
     }
 }
 
@@ -128,7 +152,8 @@ impl Effect for Download {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<String, Failure> {
         let remote = remote(job, &self.server).await?;
-        Ok(BASE64_STANDARD.encode(remote.download(&self.path, DOWNLOAD_LIMIT).await?))
+        let content = remote.download(&self.path, DOWNLOAD_LIMIT).await?;
+        Ok(BASE64_STANDARD.encode(job.masks().bytes(&content)))
     }
 }
 
@@ -168,18 +193,26 @@ impl JobLog {
     }
 
     fn numbered(self: Arc<Self>, ordinal: u32) -> Arc<dyn LineSink> {
-        Arc::new(CommandLog { job: Arc::clone(&self.0), ordinal })
+        Arc::new(CommandLog { job: Arc::clone(&self.0), ordinal, pieces: Mutex::default() })
     }
 }
 
 struct CommandLog {
     job: Arc<JobContext>,
     ordinal: u32,
+    /// Of standard output and error.
+    pieces: Mutex<[Pieces; 2]>,
 }
 
 impl LineSink for CommandLog {
     fn line(&self, stream: Stream, line: &str, offset: u64) {
-        self.job.journal().remote_line(self.ordinal, stream, line, offset);
+        let line = {
+            let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+            let [stdout, stderr] = &mut *pieces;
+            let pieces = if stream == Stream::Stdout { stdout } else { stderr };
+            pieces.next(&self.job.masks(), line, line.len() >= LONG_LINE)
+        };
+        self.job.journal().remote_line(self.ordinal, stream, &line, offset);
     }
 
     fn start(&self, stream: Stream) -> u64 {
@@ -191,8 +224,17 @@ fn on(server: &ServerName) -> Grant<'_> {
     Grant { interface: INTERFACE, server: Some(server.as_str()) }
 }
 
+/// Output that was cut off may end in the beginning of a value.
+fn without_begun(job: &JobContext, output: &Output) -> Output {
+    let masks = job.masks();
+    let (stdout, stderr) = (masks.cut_text(&output.stdout), masks.cut_text(&output.stderr));
+    Output { stdout, stderr, ..*output }
+}
+
+/// The way to a server. Whatever comes back on it, the server's secrets are masked in it.
 async fn remote(job: &JobContext, server: &ServerName) -> Result<Arc<dyn Remote>, Failure> {
     let server = record_of(job, server).await?;
+    job.mask_secrets().await?;
     job.outside.remotes.of(&server).await
 }
 

@@ -157,7 +157,7 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
     problem
 }
 
-/// The answer when a handler panicked. The panic's own words went to the log.
+/// The answer when a handler panicked. The log says where, and not its words.
 pub(super) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     Problem::from(Error::internal("a handler panicked")).into_response()
 }

@@ -91,7 +91,7 @@ impl Runner {
         if job.record.attempt > 1 {
             context.note(&format!("attempt {}: going on from the journal", job.record.attempt));
         }
-        let ran = instance::run(&plugin, &self.engine, &context).await;
+        let ran = masked(instance::run(&plugin, &self.engine, &context).await, &context);
         Ended::of(job, &context, ran, &plugin)
     }
 
@@ -150,7 +150,7 @@ impl Runner {
     async fn clean_up(&self, ended: &Ended) {
         let How::Finished(job) = &ended.how else { return };
         let Some(name) = &job.record.server else { return };
-        if !ended.receipts.is_empty() && job.record.failure.is_none() {
+        if !ended.receipts.is_empty() {
             self.forget(name, &ended.receipts).await;
         }
     }
@@ -216,7 +216,7 @@ impl Ended {
         job.record.plugin.get_or_insert(plugin.pin());
         let (view, last_words, commands) = {
             let journal = context.journal();
-            (journal.view(), journal.last_words(), journal.remote_commands())
+            (journal.view(), journal.last_words(), journal.ended_commands())
         };
         job.record.view = view;
         let mut ended = match ran {
@@ -232,6 +232,18 @@ impl Ended {
         ended.receipts = commands.into_iter().map(|n| context.identity(n)).collect();
         ended
     }
+}
+
+/// A plugin is told no value, but its words go where everybody reads them.
+fn masked(mut ran: Ran, context: &JobContext) -> Ran {
+    let masks = context.masks();
+    match &mut ran {
+        Ran::Returned(Ok(result)) => masks.value(result),
+        Ran::Returned(Err(failure))
+        | Ran::Stopped(Stop::Failed(failure) | Stop::Uncertain(failure)) => masks.failure(failure),
+        Ran::Stopped(_) => {}
+    }
+    ran
 }
 
 fn cancelled() -> Failure {

@@ -9,9 +9,7 @@ use crate::model::failure::Failure;
 use crate::model::names::{Digest, JobId, OperationName, ServerName, WorkerId};
 
 /// How a job stands. For reading only: a job in hand is a [`Job`].
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobStatus {
     /// On disk, waiting for a worker.

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 #[error("{0}")]
 pub struct InvalidName(String);
 
+impl InvalidName {
+    /// The reason, as a sentence.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
 macro_rules! text_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -90,6 +97,13 @@ impl JobId {
         let at = now.strftime("%Y%m%d_%H%M%S");
         Self(format!("job_{at}_{:06x}", random & 0x00ff_ffff))
     }
+
+    /// When the job was made, to the second; none when the id tells no time that there is.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let at = self.0.get("job_".len().."job_20250110_150000".len())?;
+        let at = jiff::civil::DateTime::strptime("%Y%m%d_%H%M%S", at).ok()?;
+        Some(at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
 }
 
 impl FromStr for JobId {
@@ -141,7 +155,8 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let hex = text.strip_prefix("sha256:").unwrap_or_default();
-        if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidName("a digest looks like sha256:<64 hex digits>".to_owned()))
@@ -166,7 +181,17 @@ impl FromStr for WorkerId {
 
 /// A kind of provider that the host can buy servers from.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {

@@ -56,10 +56,8 @@ impl Catalog {
     /// Loads one more and makes it the active one of its operation.
     pub fn activate(&self, plugin: &Arc<Plugin>) {
         self.listing.rcu(|listing| {
-            let mut next = Listing {
-                active: listing.active.clone(),
-                by_digest: listing.by_digest.clone(),
-            };
+            let mut next =
+                Listing { active: listing.active.clone(), by_digest: listing.by_digest.clone() };
             next.by_digest.insert(plugin.digest.clone(), Arc::clone(plugin));
             next.active.insert(plugin.operation.clone(), Arc::clone(plugin));
             next

@@ -34,7 +34,8 @@ impl Engine {
         };
         let inner = wasmtime::Engine::new(&config()).map_err(engine)?;
         let mut linker = bindings::wasi_linker(&inner).map_err(engine)?;
-        Operation::add_to_linker::<Guest, Granted>(&mut linker, capabilities::of).map_err(engine)?;
+        Operation::add_to_linker::<Guest, Granted>(&mut linker, capabilities::of)
+            .map_err(engine)?;
         start_ticker(&inner).map_err(folder)?;
         Ok(Self { inner, linker, cache: Cache::open(cache).map_err(folder)? })
     }

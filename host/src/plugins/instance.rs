@@ -103,10 +103,8 @@ fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(4_096);
     let host = Box::new(Capabilities::new(Arc::clone(job)));
-    let mut store = Store::new(
-        engine.inner(),
-        Guest { wasi, table, limits: store_limits, clock, host },
-    );
+    let mut store =
+        Store::new(engine.inner(), Guest { wasi, table, limits: store_limits, clock, host });
     store.limiter(|guest| &mut guest.limits);
     store.set_hostcall_fuel(limits.call_bytes);
     interrupt(&mut store, job, limits.computing);

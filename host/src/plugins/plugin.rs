@@ -97,8 +97,9 @@ impl Plugin {
 }
 
 fn schema(what: &str, schema: &Value) -> Result<jsonschema::Validator, PluginError> {
-    jsonschema::validator_for(schema)
-        .map_err(|e| PluginError::BadDescriptor { reason: format!("the schema of its {what}: {e}") })
+    jsonschema::validator_for(schema).map_err(|e| PluginError::BadDescriptor {
+        reason: format!("the schema of its {what}: {e}"),
+    })
 }
 
 fn check(schema: &jsonschema::Validator, value: &Value) -> Result<(), Vec<FieldError>> {

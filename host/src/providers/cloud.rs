@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod cloud_config;
+pub mod fingerprint;
 pub mod patience;
 pub mod request;
 
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use crate::providers::cloud::answer::{ApiError, CallError, Setback};
 use crate::providers::cloud::patience::Patience;
 use crate::providers::cloud::request::{Credential, Request};
+use crate::vault::masks::Masks;
 
 /// A list longer than this is not walked to its end.
 const MOST_PAGES: usize = 1_000;
@@ -82,6 +84,8 @@ pub struct Cloud {
     http: reqwest::Client,
     base: String,
     credential: Credential,
+    /// The credential, should an answer quote it.
+    masks: Masks,
     dialect: &'static Dialect,
     options: Options,
 }
@@ -112,7 +116,8 @@ impl Cloud {
         }
         let http = builder.build().map_err(|error| unusable(reason(&error)))?;
         let base = base.trim_end_matches('/').to_owned();
-        Ok(Self { http, base, credential, dialect, options })
+        let masks = credential.masks();
+        Ok(Self { http, base, credential, masks, dialect, options })
     }
 
     /// Makes the call, trying again where that helps and harms nobody.
@@ -134,7 +139,7 @@ impl Cloud {
             let setback = match self.attempt(request, left.min(self.options.request_timeout)).await
             {
                 Ok(answer) => return Ok(answer),
-                Err(setback) => setback,
+                Err(setback) => setback.masked(&self.masks),
             };
             failures += 1;
             let verdict = match &setback {
@@ -228,7 +233,7 @@ impl Cloud {
                 Setback::Lost(why)
             }
         })?;
-        answer::read(response, self.dialect, self.options.max_answer_bytes).await
+        answer::read(response, self.dialect, self.options.max_answer_bytes, &self.masks).await
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::model::catalogue::{Catalogue, Location, Price, ServerType};
-use crate::model::names::{Identity, ProviderKind};
+use crate::model::names::{Identity, ProviderKind, ServerName};
 use crate::providers::docker::machine::{SIZES, container_name, is_half_made, labels, machine};
 use crate::providers::{
     Boot, Machine, MachineStatus, NewMachine, Provider, ProviderError, PublicKey, StoredKey,
@@ -162,7 +162,11 @@ impl Provider for Docker {
     }
 
     /// A container that was made and never started is not told of: ordering it again completes it.
-    async fn find_server(&self, identity: &Identity) -> Result<Option<Machine>, ProviderError> {
+    async fn find_server(
+        &self,
+        identity: &Identity,
+        _name: &ServerName,
+    ) -> Result<Option<Machine>, ProviderError> {
         let wanted = labels(identity).into_iter().map(|(key, value)| format!("{key}={value}"));
         let filters = HashMap::from([("label", wanted.collect::<Vec<_>>())]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde::de::IgnoredAny;
 
 use crate::model::catalogue::Catalogue;
-use crate::model::names::{Identity, ProviderKind};
+use crate::model::names::{Identity, ProviderKind, ServerName};
 use crate::providers::cloud::request::{Credential, Request};
 use crate::providers::cloud::{self, Cloud};
 use crate::providers::hetzner::dialect::{DIALECT, explain};
@@ -98,7 +98,11 @@ impl Provider for Hetzner {
 
     /// One look is enough: the labels are part of the order, and the order's name cannot be given
     /// twice, so an order that arrives after the look still makes no second machine.
-    async fn find_server(&self, identity: &Identity) -> Result<Option<Machine>, ProviderError> {
+    async fn find_server(
+        &self,
+        identity: &Identity,
+        _name: &ServerName,
+    ) -> Result<Option<Machine>, ProviderError> {
         self.find_by_identity(identity).await
     }
 

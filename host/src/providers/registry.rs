@@ -14,11 +14,12 @@ use tracing::warn;
 use crate::model::catalogue::Catalogue;
 use crate::model::failure::Failure;
 use crate::model::names::ProviderKind;
+use crate::providers::digitalocean::{self, DigitalOcean};
 use crate::providers::docker::Docker;
 use crate::providers::hetzner::{self, Hetzner};
 use crate::providers::sandbox::{Pace, Sandbox};
 use crate::providers::{Provider, ProviderError};
-use crate::storage::{ProviderConfig, StorageError, Store};
+use crate::storage::{Place, ProviderConfig, StorageError, Store};
 use crate::vault::Vault;
 
 /// How long an answer about what is on offer is good.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub home: PathBuf,
     /// Another base URL of Hetzner Cloud than the usual one.
     pub hcloud_endpoint: Option<String>,
+    /// Another base URL of DigitalOcean's API than the usual one.
+    pub digitalocean_endpoint: Option<String>,
     /// Whether the sandbox takes its time.
     pub pace: Pace,
 }
@@ -208,7 +211,13 @@ impl Registry {
             }
             ProviderKind::Docker => Ok(Arc::new(Docker::new(access.endpoint.clone())?)),
             ProviderKind::Sandbox => Ok(self.sandbox.clone()),
-            ProviderKind::DigitalOcean => Err(unsupported(access.kind)),
+            ProviderKind::DigitalOcean => {
+                let token = access.token.clone().ok_or_else(|| not_configured(access.kind))?;
+                let endpoint = access.endpoint.clone();
+                let endpoint = endpoint.or_else(|| self.settings.digitalocean_endpoint.clone());
+                let options = digitalocean::Options::default();
+                Ok(Arc::new(DigitalOcean::new(token, endpoint.as_deref(), options)?))
+            }
         }
     }
 
@@ -268,7 +277,7 @@ impl Registry {
 
 /// The name under which the vault seals a provider's token.
 fn secret_name(kind: ProviderKind) -> String {
-    format!("provider/{kind}/token")
+    Place::ProviderToken(kind).name()
 }
 
 fn not_configured(kind: ProviderKind) -> Failure {
@@ -280,7 +289,7 @@ fn not_configured(kind: ProviderKind) -> Failure {
 }
 
 fn unsupported(kind: ProviderKind) -> Failure {
-    let message = format!("this version cannot use {kind} yet; use hetzner, docker or sandbox");
+    let message = format!("this version cannot list what {kind} offers");
     Failure::safe("unsupported", message)
 }
 

@@ -3,11 +3,12 @@
 //! runs in the background. It costs nothing and needs no account.
 
 mod commands;
-mod disk;
+pub mod disk;
 mod files;
 mod machines;
 mod offer;
 mod remote;
+mod scripts;
 mod shell;
 
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::model::catalogue::Catalogue;
-use crate::model::names::{Identity, ProviderKind};
+use crate::model::names::{Identity, ProviderKind, ServerName};
 use crate::model::server::Server;
 use crate::providers::sandbox::machines::{Machines, Phase, Simulated, StoredLine};
 use crate::providers::sandbox::remote::SandboxRemote;
@@ -130,7 +131,11 @@ impl Provider for Sandbox {
         self.look(move |machines| machines.remove_key(&id)).await
     }
 
-    async fn find_server(&self, identity: &Identity) -> Result<Option<Machine>, ProviderError> {
+    async fn find_server(
+        &self,
+        identity: &Identity,
+        _name: &ServerName,
+    ) -> Result<Option<Machine>, ProviderError> {
         let identity = identity.clone();
         let found = self.look(move |machines| machines.with_identity(&identity)).await?;
         Ok(found.map(|machine| self.shown(machine)))

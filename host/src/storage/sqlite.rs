@@ -32,7 +32,7 @@ use crate::storage::sqlite::readers::Readers;
 use crate::storage::sqlite::writer::Writer;
 use crate::storage::{
     AuditRecord, CancelRequest, Change, Claim, JobCounts, JobFilter, LogLine, NewJob, Page,
-    ProviderConfig, StorageError, Store, Submitted, Token,
+    ProviderConfig, Sealed, StorageError, Store, Submitted, Token,
 };
 
 /// The store in one SQLite file.
@@ -249,9 +249,30 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn put_secret(&self, name: &str, sealed: &[u8]) -> Result<(), StorageError> {
+        let (name, sealed, doing) = (name.to_owned(), sealed.to_vec(), "wrote a secret");
+        self.writer
+            .durable(doing, move |writing| config::put_secret(writing.connection, &name, &sealed))
+            .await
+    }
+
     async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         let name = name.to_owned();
         self.readers.read("read a secret", move |reader| config::secret(reader, &name)).await
+    }
+
+    async fn secrets(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
+        let prefix = prefix.to_owned();
+        self.readers.read("read secrets", move |reader| config::secrets(reader, &prefix)).await
+    }
+
+    async fn sealed(&self) -> Result<Vec<Sealed>, StorageError> {
+        self.readers.read("read what is sealed", config::sealed).await
+    }
+
+    async fn reseal(&self, values: Vec<Sealed>) -> Result<(), StorageError> {
+        let doing = "sealed its secrets anew";
+        self.writer.durable(doing, move |writing| config::reseal(writing.connection, &values)).await
     }
 
     async fn delete_secrets(&self, prefix: &str) -> Result<(), StorageError> {

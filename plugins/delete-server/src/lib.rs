@@ -1,14 +1,17 @@
-//! Deletes a server and what belongs to it at the provider, by id.
+//! Deletes a server and what belongs to it, at the provider and in zones, by id.
 
 use sdk::job::{self, Level};
-use sdk::{Failure, inventory, servers};
+use sdk::serde_json::{self, Value};
+use sdk::{Failure, dns, inventory, servers};
 use serde::{Deserialize, Serialize};
 
-const STEPS: [&str; 3] = ["Delete server", "Delete SSH key", "Forget server"];
+const STEPS: [&str; 4] = ["Delete DNS records", "Delete server", "Delete SSH key", "Forget server"];
 
 #[derive(Deserialize)]
 struct Params {
     name: String,
+    #[serde(default)]
+    keep_dns: bool,
 }
 
 #[derive(Serialize)]
@@ -17,21 +20,51 @@ struct Deleted {
     deleted: bool,
 }
 
-fn run(Params { name }: Params) -> Result<Deleted, Failure> {
+fn run(Params { name, keep_dns }: Params) -> Result<Deleted, Failure> {
     let steps: Vec<String> = STEPS.iter().map(|&step| step.to_owned()).collect();
     job::plan(&steps);
 
-    begin(STEPS[0], 10);
+    // First, so that no name points at an address that is somebody else's by then.
+    begin(STEPS[0], 2);
+    if keep_dns {
+        job::log(Level::Info, "its DNS records stay, as asked");
+    } else {
+        delete_records(&name)?;
+    }
+
+    begin(STEPS[1], 10);
     servers::delete(&name)?;
     job::log(Level::Info, "the provider does not have it any more");
 
-    begin(STEPS[1], 70);
+    begin(STEPS[2], 70);
     servers::delete_ssh_key(&name)?;
 
-    begin(STEPS[2], 90);
+    begin(STEPS[3], 90);
     inventory::remove_server(&name)?;
     job::progress(100);
     Ok(Deleted { name, deleted: true })
+}
+
+/// Deletes the records that the setup noted. One that somebody took over meanwhile, or in a zone
+/// that the host cannot reach any more, is named and left: the server must go all the same.
+fn delete_records(name: &str) -> Result<(), Failure> {
+    let Some(record) = inventory::get_server(name)? else { return Ok(()) };
+    let record: Value = serde_json::from_str(&record)?;
+    let records = record.pointer("/dns/records").and_then(Value::as_array);
+    for record in records.into_iter().flatten() {
+        let text = |field: &str| record.get(field).and_then(Value::as_str).unwrap_or_default();
+        let (kind, full) = (text("kind"), text("name"));
+        match dns::delete(text("zone"), text("id")) {
+            Ok(()) => job::log(Level::Info, &format!("{kind} {full} is gone")),
+            Err(failure) if failure.is_cancelled() => return Err(failure),
+            Err(failure) => {
+                let message =
+                    format!("{kind} {full} is left, remove it by hand: {}", failure.message);
+                job::log(Level::Warn, &message);
+            }
+        }
+    }
+    Ok(())
 }
 
 fn begin(step: &str, percent: u8) {

@@ -91,7 +91,7 @@ async fn reading_is_tried_again_after_anything_that_may_pass() {
         Harm::Cut,
     ] {
         let fake = fake_with(Fault::on("GET /servers", harm.clone()).times(4)).await;
-        let found = provider(&fake).find_server(&identity()).await;
+        let found = provider(&fake).find_server(&identity(), &order("web-1").name).await;
         assert!(matches!(found, Ok(None)), "{harm:?}: {found:?}");
         assert_eq!(fake.count("GET /servers"), 5, "{harm:?}");
     }
@@ -102,7 +102,7 @@ async fn reading_ends_as_unavailable_when_nothing_passes() {
     for harm in [Harm::refuse(500, "server_error"), Harm::Html(502), Harm::Cut, Harm::Silence] {
         let fake = fake_with(Fault::on("GET /servers", harm.clone()).always()).await;
         let provider = provider_with(&fake, impatient(&harm));
-        let error = provider.find_server(&identity()).await.unwrap_err();
+        let error = provider.find_server(&identity(), &order("web-1").name).await.unwrap_err();
         assert_eq!(kind(&error), "unavailable", "{harm:?}: {error}");
         assert_eq!(fake.count("GET /servers"), 2, "{harm:?}");
     }

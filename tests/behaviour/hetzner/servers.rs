@@ -22,7 +22,10 @@ async fn a_server_is_ordered_waited_for_and_deleted() {
     assert_eq!((ordered.status, ordered.actions.len()), (MachineStatus::Booting, 2));
     let running = provider.wait_running(&ordered.id, &ordered.actions, LONG).await.unwrap();
     assert_eq!((running.status, running.ipv4), (MachineStatus::Running, ordered.ipv4));
-    assert_eq!(provider.find_server(&identity()).await.unwrap(), Some(running.clone()));
+    assert_eq!(
+        provider.find_server(&identity(), &order("web-1").name).await.unwrap(),
+        Some(running.clone())
+    );
 
     provider.delete_server(&running.id).await.unwrap();
     assert_eq!(provider.server(&running.id).await.unwrap(), None);
@@ -50,9 +53,10 @@ async fn only_the_server_of_the_identity_is_found() {
         ])
     };
     fake.add_server("other", label("1"));
-    assert_eq!(provider(&fake).find_server(&identity()).await.unwrap(), None);
+    assert_eq!(provider(&fake).find_server(&identity(), &order("web-1").name).await.unwrap(), None);
     let ours = fake.add_server("ours", label("2"));
-    let found = provider(&fake).find_server(&identity()).await.unwrap().unwrap();
+    let found =
+        provider(&fake).find_server(&identity(), &order("web-1").name).await.unwrap().unwrap();
     assert_eq!(found.id, ours.to_string());
 }
 
@@ -64,7 +68,7 @@ async fn an_order_whose_answer_was_lost_is_found_and_made_once() {
         let error = provider.create_server(&order("web-1")).await.unwrap_err();
         assert!(matches!(error, ProviderError::OutcomeUnknown { .. }), "{harm:?}: {error:?}");
         assert_eq!(fake.count("POST /servers"), 1, "{harm:?}");
-        let found = provider.find_server(&identity()).await.unwrap().unwrap();
+        let found = provider.find_server(&identity(), &order("web-1").name).await.unwrap().unwrap();
         assert_eq!(found.name, "web-1");
     }
 }

@@ -219,7 +219,7 @@ async fn forgetting_removes_receipts() {
     session.exec(counts.clone()).await.unwrap();
     session.exec(counts.clone()).await.unwrap();
     assert_eq!(std::fs::read_to_string(&counter).unwrap(), "x\n");
-    session.forget(&[receipt.clone()]).await.unwrap();
+    session.forget(std::slice::from_ref(&receipt)).await.unwrap();
     session.exec(counts).await.unwrap();
     assert_eq!(std::fs::read_to_string(&counter).unwrap(), "x\nx\n");
     session.forget(&[receipt]).await.unwrap();

@@ -38,10 +38,13 @@ async fn a_docker_server_is_made_found_used_and_deleted() {
             host_key_public: host.public_line(),
         },
     };
-    assert_eq!(docker.find_server(&wanted.identity).await.unwrap(), None);
+    assert_eq!(docker.find_server(&wanted.identity, &wanted.name).await.unwrap(), None);
     let made = docker.create_server(&wanted).await.unwrap();
     assert_eq!(docker.create_server(&wanted).await.unwrap().id, made.id);
-    assert_eq!(docker.find_server(&wanted.identity).await.unwrap().unwrap().id, made.id);
+    assert_eq!(
+        docker.find_server(&wanted.identity, &wanted.name).await.unwrap().unwrap().id,
+        made.id
+    );
     let other = NewMachine { identity: receipt(), ..wanted.clone() };
     assert!(docker.create_server(&other).await.is_err(), "another's name was taken over");
     let unknown = NewMachine { image: "beos".to_owned(), ..other };
@@ -60,7 +63,7 @@ async fn a_docker_server_is_made_found_used_and_deleted() {
     assert_eq!(output.unwrap().stdout, "docker-1\n600 0\n");
     docker.delete_server(&made.id).await.unwrap();
     docker.delete_server(&made.id).await.unwrap();
-    assert_eq!(docker.find_server(&wanted.identity).await.unwrap(), None);
+    assert_eq!(docker.find_server(&wanted.identity, &wanted.name).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sdk::job::{self, Level};
-use sdk::{Failure, http, servers, ssh};
+use sdk::{Failure, dns, http, secrets, servers, ssh};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Params {
     how: String,
+    #[serde(default)]
+    server: String,
 }
 
-fn run(Params { how }: Params) -> Result<Value, Failure> {
+fn run(Params { how, server }: Params) -> Result<Value, Failure> {
     job::step("Misbehave");
     match how.as_str() {
         "returns" => Ok(json!({ "done": true })),
@@ -45,6 +47,14 @@ fn run(Params { how }: Params) -> Result<Value, Failure> {
         "is-nondeterministic" => ask_for_something_else(),
         "waits" => wait(),
         "waits-and-cleans-up" => wait_and_clean_up(),
+        "names-things" => name_things(),
+        "waits-after-naming" => wait_after_naming(),
+        "uses-secrets" => use_secrets(&server),
+        "fails-with-a-secret" => {
+            let said = use_secrets(&server)?;
+            Err(Failure::new("no_luck", format!("it does not work: {said}")))
+        }
+        "steals-secrets" => Ok(steal_secrets(&server)),
         "is-deterministic" => Ok(observe()),
         other => Err(Failure::new("invalid_argument", format!("there is no way `{other}`"))),
     }
@@ -126,6 +136,102 @@ fn wait_and_clean_up() -> Result<Value, Failure> {
     job::sleep(1)?;
     job::log(Level::Info, "cleaned up");
     Err(failure)
+}
+
+fn record_of(content: &str) -> dns::NewRecord {
+    dns::NewRecord {
+        zone: "example.com".to_owned(),
+        name: "Web-1.example.com".to_owned(),
+        kind: "A".to_owned(),
+        content: content.to_owned(),
+        options: vec![("comment".to_owned(), "for a test".to_owned())],
+    }
+}
+
+/// Makes a name, changes it, looks at it, and deletes it twice.
+fn name_things() -> Result<Value, Failure> {
+    let zones: Vec<String> = dns::zones()?.into_iter().map(|zone| zone.name).collect();
+    let made = dns::upsert(&record_of("198.18.0.7"))?;
+    let changed = dns::upsert(&record_of("198.18.0.8"))?;
+    let again = dns::upsert(&record_of("198.18.0.8"))?;
+    let found = dns::lookup("example.com", "web-1.example.com")?;
+    let refused = dns::upsert(&record_of("not an address")).unwrap_err();
+    let escape = dns::delete("example.com", "../../zones").unwrap_err();
+    dns::delete("example.com", &changed.id)?;
+    dns::delete("example.com", &changed.id)?;
+    let left = dns::lookup("example.com", "web-1.example.com")?.len();
+    Ok(json!({
+        "zones": zones,
+        "same": made.id == changed.id && changed.id == again.id,
+        "found": found.iter().map(|it| [it.name.clone(), it.content.clone()]).collect::<Vec<_>>(),
+        "ours": found.iter().all(|it| it.ours),
+        "properties": found.first().map(|it| it.properties.clone()),
+        "refused": [refused.code, escape.code],
+        "left": left,
+    }))
+}
+
+/// Makes a name and waits, so that the host can be ended meanwhile.
+fn wait_after_naming() -> Result<Value, Failure> {
+    let made = dns::upsert(&record_of("198.18.0.7"))?;
+    job::log(Level::Info, "waiting");
+    job::sleep(600_000)?;
+    Ok(json!({ "id": made.id }))
+}
+
+/// Makes secrets, puts them wherever they may be put, and asks for them in every way.
+fn use_secrets(server: &str) -> Result<Value, Failure> {
+    let password = secrets::ensure("app/password", &policy(32, "alphanumeric"))?;
+    let again = secrets::ensure("app/password", &policy(64, "hex"))?;
+    let hash = secrets::bcrypt(&password)?;
+    let file = format!("PASSWORD={password}\nHASH={hash}\n");
+    ssh::upload(server, "/root/.env", file.as_bytes(), 0o600)?;
+    exec(server, "true", &password)?;
+    let echoed = exec(server, "cat", &format!("it is {password}\n"))?;
+    let shown = exec(server, "cat /root/.env", "")?;
+    let complained = exec(server, "cat >&2", &hash);
+    let read = String::from_utf8_lossy(&ssh::download(server, "/root/.env")?).into_owned();
+    job::log(Level::Info, &format!("the password: {echoed}"));
+    println!("{shown}");
+    Ok(json!({
+        "reference": password,
+        "again": again,
+        "hash": hash,
+        "echoed": echoed,
+        "shown": shown,
+        "complained": complained.unwrap_or_else(|failure| failure.message),
+        "read": read,
+    }))
+}
+
+/// What nobody granted: the code of each refusal.
+fn steal_secrets(server: &str) -> Value {
+    let upload = |content: &str| {
+        ssh::upload(server, "/root/stolen", content.as_bytes(), 0o600).map(|()| "got it".to_owned())
+    };
+    let told = |result: Result<String, Failure>| result.unwrap_or_else(|failure| failure.code);
+    let password = secrets::ensure("app/password", &policy(32, "alphanumeric")).unwrap();
+    json!({
+        "name_not_granted": told(secrets::ensure("postgres/password", &policy(32, "hex"))),
+        "name_of_a_key": told(secrets::ensure("../ssh_key", &policy(32, "hex"))),
+        "policy": told(secrets::ensure("app/short", &policy(4, "hex"))),
+        "reference_not_granted": told(upload(&format!("${{secret:{server}/postgres/password}}"))),
+        "other_server": told(upload("${secret:somebody-elses/app/password}")),
+        "unknown": told(upload(&format!("${{secret:{server}/app/unknown}}"))),
+        "broken": told(upload("${secret:")),
+        "hash_of_a_hash": told(secrets::bcrypt(&password.replace('}', ".bcrypt}"))),
+        "command_line": told(exec(server, &format!("echo {password}"), "")),
+    })
+}
+
+fn policy(length: u32, alphabet: &str) -> secrets::Policy {
+    secrets::Policy { length, alphabet: alphabet.to_owned(), more: Vec::new() }
+}
+
+fn exec(server: &str, command: &str, stdin: &str) -> Result<String, Failure> {
+    let stdin = Some(stdin.to_owned());
+    let options = ssh::ExecOptions { timeout_ms: 0, stdin, log_output: true, more: Vec::new() };
+    ssh::exec(server, command, &options).map(|output| output.stdout + &output.stderr)
 }
 
 /// Everything that a language could look at: the same in each attempt.

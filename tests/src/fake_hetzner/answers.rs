@@ -1,9 +1,11 @@
-//! The envelope of the fake's answers: errors, pages, parameters.
+//! The envelope of the fake's answers: errors, pages.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+
+use crate::fake_cloud::Query;
 
 /// An error as the API answers it.
 #[derive(Debug)]
@@ -48,42 +50,14 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// A request's parameters, repeated ones included.
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    pub(super) fn new(raw: Option<String>) -> Self {
-        let url = format!("http://fake/?{}", raw.unwrap_or_default());
-        let url = reqwest::Url::parse(&url).unwrap();
-        Self(url.query_pairs().into_owned().collect())
-    }
-
-    pub(super) fn first(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Whether the parameter lets this value through: it is not there, or it is one of its values.
-    pub(super) fn admits(&self, name: &str, value: &str) -> bool {
-        self.first(name).is_none() || self.all(name).any(|wanted| wanted == value)
-    }
-
-    fn number(&self, name: &str, default: usize) -> Result<usize, Refusal> {
-        let Some(text) = self.first(name) else { return Ok(default) };
-        text.parse()
-            .ok()
-            .filter(|number| *number > 0)
-            .ok_or_else(|| Refusal::invalid(name, "must be a number greater than 0"))
-    }
-}
-
 /// One page of the entries, as a list answers it.
 pub(super) fn page(key: &str, entries: &[Value], query: &Query) -> Result<Json<Value>, Refusal> {
-    let page = query.number("page", 1)?;
-    let per_page = query.number("per_page", 25)?.min(50);
+    let number = |name: &str, default| {
+        let wrong = || Refusal::invalid(name, "must be a number greater than 0");
+        query.number(name, default).ok_or_else(wrong)
+    };
+    let page = number("page", 1)?;
+    let per_page = number("per_page", 25)?.min(50);
     let last = entries.len().div_ceil(per_page).max(1);
     let shown: Vec<&Value> = entries.iter().skip((page - 1) * per_page).take(per_page).collect();
     let pagination = json!({

@@ -7,8 +7,8 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::answers::{Query, Refusal, page};
-use super::faults::{Harm, Trouble};
+use super::answers::{Refusal, page};
+use crate::fake_cloud::{Harm, Query, Trouble};
 
 /// Name, network zone, country, town.
 const LOCATIONS: [(&str, &str, &str, &str); 6] = [

@@ -1,25 +1,35 @@
-//! The way of every request: counted, harmed where that is wanted, let in by its token, answered
-//! with the headers that the API puts on everything.
+//! The paths of the API, and who is let in.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
+use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use super::answers::Refusal;
-use super::connection::{Lines, Scissors};
-use super::faults::{self, Harm};
 use super::{Shared, catalogue, keys, servers};
+use crate::fake_cloud::{self, Manners, Reception, bearer, put_limit};
+
+/// How Hetzner treats requests.
+pub(super) fn manners(rate_limit: usize) -> Manners {
+    Manners {
+        root: "/v1",
+        rate_limit,
+        refuse: |status, code, message| Refusal::new(status, code, message).into_response(),
+        limited: || {
+            let message = "limit of 3600 requests per hour reached";
+            Refusal::new(429, "rate_limit_exceeded", message).into_response()
+        },
+        headers: |headers, number, limit| put_limit(headers, "x-correlation-id", number, limit),
+    }
+}
 
 /// Serves until it is dropped.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, reception: Arc<Reception>) {
     let api = Router::new()
         .route("/servers", get(servers::list).post(servers::create))
         .route("/servers/{id}", get(servers::show).delete(servers::delete))
@@ -39,11 +49,8 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let app = Router::new()
         .nest("/v1", api)
         .fallback(|| async { Refusal::new(404, "not_found", "not found") })
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), receive))
-        .with_state(shared)
-        .into_make_service_with_connect_info::<Scissors>();
-    // Ends only by being dropped.
-    axum::serve(Lines(listener), app).await.unwrap();
+        .with_state(shared);
+    fake_cloud::serve(listener, app, reception).await;
 }
 
 /// Refuses requests without a good token. Only known paths ask for one.
@@ -61,79 +68,4 @@ async fn let_in(State(shared): State<Arc<Shared>>, request: Request, next: Next)
         Some(_) => Refusal::new(401, "unauthorized", "the token you have provided is invalid"),
     };
     refusal.into_response()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
-}
-
-async fn receive(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(scissors): ConnectInfo<Scissors>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let name = format!("{} {}", request.method(), template(request.uri().path()));
-    let (number, trouble) = {
-        let mut project = shared.project();
-        *project.requests.entry(name.clone()).or_default() += 1;
-        (project.requests.values().sum::<usize>(), faults::take(&mut project.faults, &name))
-    };
-    let limit = shared.options.rate_limit;
-    let mut answer = match &trouble {
-        _ if number > limit => {
-            Refusal::new(429, "rate_limit_exceeded", "limit of 3600 requests per hour reached")
-                .into_response()
-        }
-        Some(trouble) if !trouble.works => Response::default(),
-        _ => {
-            request.extensions_mut().insert(trouble.clone());
-            work(&shared, request, next).await
-        }
-    };
-    if let Some(trouble) = trouble {
-        match &trouble.harm {
-            Harm::Cut => scissors.cut(),
-            // Its sender is dropped with the fake.
-            Harm::Silence => while shared.stopped.clone().changed().await.is_ok() {},
-            harm => answer = faults::answer(harm).unwrap_or(answer),
-        }
-    }
-    put_headers(answer.headers_mut(), number, limit);
-    answer
-}
-
-/// Carries the request out to its end, even when the client goes away in the middle.
-async fn work(shared: &Shared, request: Request, next: Next) -> Response {
-    let (sender, receiver) = oneshot::channel();
-    {
-        let mut works = shared.works.lock().unwrap();
-        while works.try_join_next().is_some() {}
-        works.spawn(async move {
-            // A client that is gone takes no answer.
-            drop(sender.send(next.run(request).await));
-        });
-    }
-    receiver.await.unwrap_or_else(|_stopped| Response::default())
-}
-
-fn put_headers(headers: &mut HeaderMap, number: usize, limit: usize) {
-    let remaining = limit.saturating_sub(number);
-    let reset = jiff::Timestamp::now().as_second() + i64::try_from(limit - remaining).unwrap();
-    for (name, value) in [
-        ("ratelimit-limit", limit.to_string()),
-        ("ratelimit-remaining", remaining.to_string()),
-        ("ratelimit-reset", reset.to_string()),
-        ("x-correlation-id", format!("fake{number:012x}")),
-    ] {
-        headers.insert(name, value.parse().unwrap());
-    }
-}
-
-/// The path with `{id}` for ids, and without the API's version.
-fn template(path: &str) -> String {
-    let path = path.strip_prefix("/v1").unwrap_or(path);
-    let is_id = |segment: &str| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit());
-    let segments = path.split('/').map(|segment| if is_id(segment) { "{id}" } else { segment });
-    segments.collect::<Vec<_>>().join("/")
 }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use md5::{Digest as _, Md5};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answers::{Query, Refusal, page};
+use super::answers::{Refusal, page};
 use super::project::{Project, now};
 use super::servers::parsed;
 use super::{Shared, labels, views};
+use crate::fake_cloud::{Query, fingerprint};
 
 /// A key as the fake knows it.
 #[derive(Clone)]
@@ -110,17 +108,4 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Refusal> {
     let removed = shared.project().keys.remove(&id);
     removed.map(|_| StatusCode::NO_CONTENT).ok_or_else(|| Refusal::not_found("SSH key"))
-}
-
-/// MD5 with colons, or none for what is no public key.
-fn fingerprint(public_key: &str) -> Option<String> {
-    let mut words = public_key.split_whitespace();
-    let kind = words.next()?;
-    let blob = STANDARD.decode(words.next()?).ok()?;
-    // The key begins with its own kind, after the length of that in four bytes.
-    if blob.get(4..4 + kind.len())? != kind.as_bytes() {
-        return None;
-    }
-    let bytes: Vec<String> = Md5::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(bytes.join(":"))
 }

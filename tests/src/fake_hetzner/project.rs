@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use super::catalogue::Offer;
-use super::faults::Fault;
 use super::keys::Key;
 use super::{Pace, Server};
+pub(super) use crate::fake_cloud::now;
 
 /// An action on a server.
 pub(super) struct Action {
@@ -30,8 +30,6 @@ pub(super) struct Project {
     pub(super) servers_ever: usize,
     pub(super) keys: BTreeMap<u64, Key>,
     pub(super) actions: BTreeMap<u64, Action>,
-    pub(super) requests: BTreeMap<String, usize>,
-    pub(super) faults: Vec<Fault>,
     /// Names that orders being worked on have taken.
     pub(super) reserved: BTreeSet<String>,
     last_id: u64,
@@ -46,8 +44,6 @@ impl Project {
             servers_ever: 0,
             keys: BTreeMap::new(),
             actions: BTreeMap::new(),
-            requests: BTreeMap::new(),
-            faults: Vec::new(),
             reserved: BTreeSet::new(),
             last_id: 1_000_000,
         }
@@ -159,9 +155,4 @@ impl Project {
             _ => known.status,
         };
     }
-}
-
-/// The time as the API writes it.
-pub(super) fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::answers::{Query, Refusal, page};
-use super::faults::{Harm, Trouble};
+use super::answers::{Refusal, page};
 use super::project::{Action, Project, now};
 use super::{Server, Shared, labels, views};
+use crate::fake_cloud::{Harm, Query, Trouble};
 
 #[derive(Deserialize)]
 struct NewServer {

@@ -62,6 +62,8 @@ iptables -I FORWARD -o "$bridge" -j ACCEPT
 cat /proc/sys/net/ipv4/ip_forward > "$run/forward"
 echo 1 > /proc/sys/net/ipv4/ip_forward
 
+# The engine would go on with the network that it had when another subnet was free.
+rm -rf "$cache/engine/network"
 dockerd --data-root "$cache/engine" --exec-root "$run/exec" --pidfile "$run/docker.pid" \
     -H "unix://$run/engine.sock" --bridge "$bridge" --iptables=false --ip6tables=false \
     --userland-proxy=false --shutdown-timeout 1 > "$cache/engine.log" 2>&1 < /dev/null 9>&- &

@@ -39,6 +39,12 @@ impl Machine {
         Ok(Self { engine, name: name.to_owned(), ip })
     }
 
+    /// The machine that runs under this name.
+    pub(super) async fn find(engine: Docker, name: &str) -> Result<Self> {
+        let ip = address(&engine, name).await?;
+        Ok(Self { engine, name: name.to_owned(), ip })
+    }
+
     /// What a command says inside, past SSH.
     pub async fn inside(&self, command: &str) -> Result<String> {
         let config = ExecConfig {

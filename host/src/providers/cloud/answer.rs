@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::providers::cloud::{Dialect, Verdict, patience};
+use crate::vault::masks::Masks;
 
 /// A provider's own words are cut at this many characters.
 const LONGEST_MESSAGE: usize = 500;
@@ -96,6 +97,18 @@ impl Setback {
         }
     }
 
+    /// The same words without what is masked; those of the body are already.
+    pub(super) fn masked(self, masks: &Masks) -> Self {
+        match self {
+            Self::Answered(mut error) => {
+                error.correlation = error.correlation.map(|name| masks.text(&name));
+                Self::Answered(error)
+            }
+            Self::NotSent(why) => Self::NotSent(masks.text(&why)),
+            Self::Lost(why) => Self::Lost(masks.text(&why)),
+        }
+    }
+
     /// What to tell the caller after the last try; `unknown` when any try may have changed
     /// something that must not be changed twice.
     pub(super) fn into_error(self, verdict: Verdict, unknown: bool) -> CallError {
@@ -113,11 +126,12 @@ impl Setback {
     }
 }
 
-/// Reads the answer, of at most `max_bytes`.
+/// Reads the answer, of at most `max_bytes`, with masks in it.
 pub(super) async fn read<T: DeserializeOwned>(
     mut response: Response,
     dialect: &Dialect,
     max_bytes: usize,
+    masks: &Masks,
 ) -> Result<T, Setback> {
     let status = response.status();
     let headers = response.headers().clone();
@@ -132,6 +146,7 @@ pub(super) async fn read<T: DeserializeOwned>(
         }
         body.extend_from_slice(&chunk);
     }
+    let body = masks.bytes(&body);
     if !status.is_success() {
         return Err(read_error(status, &headers, &body, dialect));
     }
@@ -161,7 +176,11 @@ fn read_error(status: StatusCode, headers: &HeaderMap, body: &[u8], dialect: &Di
         message: printable(&message),
         details,
         correlation: correlation.map(printable),
-        retry_after: patience::retry_after(headers, now),
+        retry_after: patience::retry_after(headers, now).or_else(|| {
+            (status == StatusCode::TOO_MANY_REQUESTS)
+                .then(|| patience::quota_returns_in(headers))
+                .flatten()
+        }),
         limit_resets_in: patience::limit_resets_in(headers, now),
         perhaps_done: false,
     }))

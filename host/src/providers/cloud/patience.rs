@@ -18,6 +18,8 @@ pub struct Patience {
     pub backoff_cap: Duration,
     /// A wait that the other side asks for is kept up to this; a longer one is not worth it.
     pub longest_wait: Duration,
+    /// The wait after a 429 that does not say for how long; none: as after any other failure.
+    pub limit_wait: Option<Duration>,
 }
 
 impl Default for Patience {
@@ -27,6 +29,7 @@ impl Default for Patience {
             backoff: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
             longest_wait: Duration::from_secs(60),
+            limit_wait: None,
         }
     }
 }
@@ -41,6 +44,9 @@ impl Patience {
         }
         if let Some(asked) = error.and_then(|error| error.retry_after) {
             return (asked <= self.longest_wait).then_some(asked);
+        }
+        if let (Some(429), Some(wait)) = (error.map(|error| error.status), self.limit_wait) {
+            return (wait <= self.longest_wait).then_some(wait);
         }
         let doubled = self.backoff.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         let longest = doubled.min(self.backoff_cap);
@@ -64,6 +70,14 @@ pub(super) fn limit_resets_in(headers: &HeaderMap, now: Timestamp) -> Option<Dur
     let seconds = headers.get("ratelimit-reset")?.to_str().ok()?.trim().parse().ok()?;
     let at = Timestamp::from_second(seconds).ok()?;
     Duration::try_from(at.duration_since(now)).ok().filter(|left| !left.is_zero())
+}
+
+/// What `t` of a `RateLimit` header such as `"default";r=0;t=30` asks for, in seconds. Its `r`
+/// counts what is left, so it means something only with a 429.
+pub(super) fn quota_returns_in(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("ratelimit")?.to_str().ok()?;
+    let seconds = text.split([';', ',']).find_map(|part| part.trim().strip_prefix("t="))?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -101,6 +115,24 @@ mod tests {
         let asked = |seconds| patience.wait(Some(&rate_limited(Some(seconds), None)), 1, 0.1);
         assert_eq!(asked(7), Some(Duration::from_secs(7)));
         assert_eq!(asked(61), None);
+    }
+
+    #[test]
+    fn a_limit_that_says_nothing_has_a_wait_of_its_own() {
+        let minute = Some(Duration::from_secs(60));
+        let patience = Patience { limit_wait: minute, ..Patience::default() };
+        assert_eq!(patience.wait(Some(&rate_limited(None, None)), 1, 0.1), minute);
+        assert!(patience.wait(Some(&ApiError::default()), 1, 1.0) < minute);
+    }
+
+    #[test]
+    fn a_quota_is_read_from_the_draft_header() {
+        let header = |value: &'static str| {
+            HeaderMap::from_iter([("ratelimit".parse().unwrap(), value.parse().unwrap())])
+        };
+        let thirty = Some(Duration::from_secs(30));
+        assert_eq!(quota_returns_in(&header("\"default\";r=0;t=30")), thirty);
+        assert_eq!(quota_returns_in(&header("\"default\";r=0")), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::vault::masks::Masks;
+
 /// One call to be made. Has no `Debug`: its body may hold secrets.
 pub struct Request {
     pub(super) method: Method,
@@ -61,6 +63,16 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// What may be seen in no answer.
+    pub(super) fn masks(&self) -> Masks {
+        let masks = Masks::default();
+        match self {
+            Self::Bearer(token) => masks.add(token),
+            Self::Headers(all) => all.iter().for_each(|(_, value)| masks.add(value)),
+        }
+        masks
+    }
+
     /// What goes with every request; the reason if that cannot be a header.
     pub(super) fn headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();

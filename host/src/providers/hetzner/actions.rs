@@ -61,7 +61,7 @@ impl Hetzner {
             match self.actions_of(server).await {
                 Ok(actions) if !actions.iter().any(Action::is_running) => return Ok(()),
                 Ok(_) => {}
-                Err(error) if is_passing(&error) => tracing::debug!("looking again: {error}"),
+                Err(error) if error.is_passing() => tracing::debug!("looking again: {error}"),
                 Err(error) => return Err(error),
             }
         }
@@ -73,7 +73,7 @@ impl Hetzner {
                 Ok(Some(machine)) => return Ok(machine),
                 Ok(None) => {}
                 // The machine boots on while the API is away.
-                Err(error) if is_passing(&error) => boot.seen = error.to_string(),
+                Err(error) if error.is_passing() => boot.seen = error.to_string(),
                 Err(error) => return Err(error),
             }
             self.pause().await;
@@ -180,9 +180,4 @@ pub(super) fn failure(server: u64, action: &Action) -> ProviderError {
             action.command, action.id
         ),
     }
-}
-
-/// Whether the same question may well be answered a little later.
-pub(super) fn is_passing(error: &ProviderError) -> bool {
-    matches!(error, ProviderError::Unavailable { .. } | ProviderError::RateLimited { .. })
 }

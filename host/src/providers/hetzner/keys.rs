@@ -1,12 +1,10 @@
 //! Public keys in the project: found by fingerprint, never replaced.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use md5::{Digest as _, Md5};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::providers::cloud::answer::CallError;
+use crate::providers::cloud::fingerprint::fingerprint;
 use crate::providers::cloud::request::Request;
 use crate::providers::hetzner::Hetzner;
 use crate::providers::hetzner::dialect::explain;
@@ -85,34 +83,9 @@ pub(super) fn numeric(what: &str, id: &str) -> Result<u64, ProviderError> {
     })
 }
 
-/// MD5 of the key with colons, which is what Hetzner looks keys up by.
-fn fingerprint(line: &str) -> Result<String, ProviderError> {
-    let encoded = line.split_whitespace().nth(1).unwrap_or_default();
-    let blob = STANDARD.decode(encoded).ok().filter(|blob| !blob.is_empty());
-    let blob = blob.ok_or_else(|| ProviderError::Refused {
-        code: "invalid_argument",
-        message: "the SSH key is no public key in OpenSSH's notation".to_owned(),
-    })?;
-    let bytes: Vec<String> = Md5::digest(blob).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(bytes.join(":"))
-}
-
 /// The wanted name, and others that only this key has a reason to have.
 fn names(wanted: &str, fingerprint: &str) -> [String; 3] {
     let hex = fingerprint.replace(':', "");
     let short: String = hex.chars().take(8).collect();
     [wanted.to_owned(), format!("{wanted}-{short}"), format!("{wanted}-{hex}")]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_is_what_ssh_keygen_says() {
-        let line = "ssh-ed25519 \
-                    AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me";
-        assert_eq!(fingerprint(line).unwrap(), "65:96:2d:fc:e8:d5:a9:11:64:0c:0f:ea:00:6e:5b:bd");
-        assert!(fingerprint("ssh-ed25519").is_err());
-    }
 }

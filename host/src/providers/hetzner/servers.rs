@@ -10,7 +10,7 @@ use crate::providers::cloud::answer::{ApiError, CallError};
 use crate::providers::cloud::cloud_config::cloud_config;
 use crate::providers::cloud::request::Request;
 use crate::providers::hetzner::Hetzner;
-use crate::providers::hetzner::actions::{failure, is_passing};
+use crate::providers::hetzner::actions::failure;
 use crate::providers::hetzner::dialect::explain;
 use crate::providers::hetzner::keys::numeric;
 use crate::providers::hetzner::wire::{Action, Deleted, OneServer, Ordered, Server};
@@ -169,7 +169,7 @@ impl Hetzner {
             match self.is_gone(id, &mut action).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) if is_passing(&error) => tracing::debug!("looking again: {error}"),
+                Err(error) if error.is_passing() => tracing::debug!("looking again: {error}"),
                 Err(error) => return Err(error),
             }
             self.pause().await;
@@ -198,7 +198,9 @@ impl Hetzner {
 
 fn taken(wanted: &NewMachine, refusal: &ApiError, advice: &str) -> ProviderError {
     let (doing, told) = (ordering(wanted), refusal.told());
-    ProviderError::Conflict { message: format!("could not {doing}, Hetzner says: {told}; {advice}") }
+    ProviderError::Conflict {
+        message: format!("could not {doing}, Hetzner says: {told}; {advice}"),
+    }
 }
 
 fn ordering(wanted: &NewMachine) -> String {

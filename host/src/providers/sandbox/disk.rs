@@ -21,14 +21,14 @@ pub(super) fn create<T: Serialize>(path: &Path, value: &T) -> Result<bool> {
 }
 
 /// Writes a file; one that is there is replaced.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let (new, folder) = write_beside(path, content)?;
     std::fs::rename(&new, path)?;
     File::open(folder)?.sync_all()
 }
 
 /// Reads a file, or none.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
         Ok(content) => Ok(Some(serde_json::from_slice(&content)?)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

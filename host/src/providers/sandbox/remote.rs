@@ -14,6 +14,7 @@ use crate::model::server::Server;
 use crate::providers::sandbox::commands::System;
 use crate::providers::sandbox::files::Files;
 use crate::providers::sandbox::machines::{Machines, Phase, Simulated};
+use crate::providers::sandbox::scripts;
 use crate::providers::sandbox::shell::{self, Script};
 use crate::providers::sandbox::{Pace, disk, phase};
 use crate::ssh::{Command, LineSink, OUTPUT_LIMIT, Output, Remote, SshError, Stream};
@@ -109,7 +110,9 @@ impl SandboxRemote {
             let started_at = Timestamp::now();
             let files = Files::new(&contents, &machine);
             let system = System { machine, files, now: started_at };
-            let script = delayed(shell::run(&line, &stdin, &system, 0), pace.command(&line));
+            let known = scripts::run(&line, &stdin, &system);
+            let script = known.unwrap_or_else(|| shell::run(&line, &stdin, &system, 0));
+            let script = delayed(script, pace.command(&line));
             let receipt = Receipt { started_at, script, stopped: None };
             if disk::create(&path, &receipt)? {
                 return Ok((receipt, path));

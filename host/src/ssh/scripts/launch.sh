@@ -45,7 +45,7 @@ END
     mkfifo "$dir/done.new" "$dir/out" "$dir/err" || refuse "cannot make pipes in $dir"
     exec 9<> "$dir/done.new"
     mv "$dir/done.new" "$dir/done"
-    setsid sh -c "$0" windlass "$dir" "$id" "$kept" < /dev/null > /dev/null 2>&1 &
+    setsid sh -c "$0" windlass "$dir" "$id" "$kept" "$size" < /dev/null > /dev/null 2>&1 &
     exec 7< "$dir/done" 9>&-
     held=yes
 }
@@ -70,6 +70,8 @@ age() {
     now=${up%.*}${up#*.}
 }
 conclude() {
+    # What it was to read may be secret; a start that was cut off leaves it.
+    rm -f "$dir/stdin"
     sizes
     if [ -s "$dir/exit" ]; then
         read -r code took < "$dir/exit"

@@ -26,6 +26,8 @@ while [ -e "$dir/done" ] && [ ! -s "$dir/pid" ] && [ $tries -lt 20 ]; do
 done
 leader=none
 [ -s "$dir/pid" ] && read -r leader start < "$dir/pid"
+# What it was to read may be secret: open by now, or never.
+rm -f "$dir/stdin"
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r then < "$dir/boot"
 if [ "$boot" != "$then" ]; then leader=none; fi

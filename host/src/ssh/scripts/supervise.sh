@@ -1,7 +1,10 @@
 # Runs the command of a receipt, keeps what it writes, and notes its end.
-# Arguments: the receipt's directory, its identity, how many bytes of each stream are kept.
-dir=$1 id=$2 kept=$3
+# Arguments: the receipt's directory, its identity, how many bytes of each stream are kept, and the
+# size of the command's input.
+dir=$1 id=$2 kept=$3 size=$4
 export LC_ALL=C
+# Whoever took its input away holds it for one that was never started.
+[ "$size" -eq 0 ] || [ -e "$dir/stdin" ] || exit
 # Writes what comes at once, with `dd` since it does not wait for more; beyond the limit it only
 # drains, so that the command neither stops nor fills the disk.
 keep() {
@@ -25,7 +28,7 @@ echo "$began" > "$dir/began"
 # It notes its own process group before it becomes the command. The mark in its environment finds
 # also those of its children that leave the group. Its input is unlinked once it is open.
 input=/dev/null
-[ -e "$dir/stdin" ] && input=$dir/stdin
+[ "$size" -eq 0 ] || input=$dir/stdin
 WINDLASS_RECEIPT=$id. setsid sh -c '
     read -r stat < /proc/$$/stat
     set -- ${stat##*) }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::storage::sqlite::fault::{Fault, parse, time, to_json};
-use crate::storage::{AuditRecord, ProviderConfig, Token};
+use crate::storage::{AuditRecord, Place, ProviderConfig, Sealed, Token};
 
 /// Writes how a provider is reached. One that becomes the default is the only one.
 pub(super) fn put_provider(
@@ -104,6 +104,17 @@ pub(super) fn ensure_secret(
     Ok(kept)
 }
 
+/// Writes a secret; one of the same name is replaced.
+pub(super) fn put_secret(connection: &Connection, name: &str, sealed: &[u8]) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO secrets (name, sealed) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed",
+        )?
+        .execute(params![name, sealed])?;
+    Ok(())
+}
+
 /// A secret, still sealed, or none.
 pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, Fault> {
     let found = connection
@@ -111,6 +122,52 @@ pub(super) fn secret(connection: &Connection, name: &str) -> Result<Option<Vec<u
         .query_row([name], |row| row.get(0))
         .optional()?;
     Ok(found)
+}
+
+/// The secrets whose names begin so, by name.
+pub(super) fn secrets(
+    connection: &Connection,
+    prefix: &str,
+) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    // No name goes on with the last character that there is.
+    let mut select = connection.prepare_cached(
+        "SELECT name, sealed FROM secrets WHERE name >= ?1 AND name < ?1 || char(1114111)
+         ORDER BY name",
+    )?;
+    let rows = select.query_map([prefix], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Everything that is sealed.
+pub(super) fn sealed(connection: &Connection) -> Result<Vec<Sealed>, Fault> {
+    let secrets = secrets(connection, "")?.into_iter();
+    let mut found: Vec<Sealed> =
+        secrets.map(|(name, bytes)| Sealed { place: Place::Secret(name), bytes }).collect();
+    for provider in providers(connection)? {
+        let place = Place::ProviderToken(provider.kind);
+        found.extend(provider.token.map(|bytes| Sealed { place, bytes }));
+    }
+    Ok(found)
+}
+
+/// Replaces sealed values. What they were is overwritten, so that the key that it was sealed with
+/// opens nothing any more.
+pub(super) fn reseal(connection: &Connection, values: &[Sealed]) -> Result<(), Fault> {
+    connection.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;
+    for Sealed { place, bytes } in values {
+        let changed = match place {
+            Place::Secret(name) => connection
+                .prepare_cached("UPDATE secrets SET sealed = ?2 WHERE name = ?1")?
+                .execute(params![name, bytes])?,
+            Place::ProviderToken(kind) => connection
+                .prepare_cached("UPDATE providers SET token = ?2 WHERE kind = ?1")?
+                .execute(params![kind.as_str(), bytes])?,
+        };
+        if changed != 1 {
+            return Err(Fault::Stored(format!("`{}` is gone", place.name())));
+        }
+    }
+    Ok(())
 }
 
 /// Removes the secrets whose names begin so.

@@ -5,8 +5,6 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse, Response};
 
-use super::answers::Refusal;
-
 /// What goes wrong.
 #[derive(Clone, Debug)]
 pub enum Harm {
@@ -18,6 +16,15 @@ pub enum Harm {
         code: &'static str,
         /// The `Retry-After` header.
         retry_after: Option<&'static str>,
+    },
+    /// An error of the API with words of its own.
+    Say {
+        /// HTTP status.
+        status: u16,
+        /// The API's code.
+        code: &'static str,
+        /// The API's message.
+        message: &'static str,
     },
     /// A page of HTML with this status, as from a proxy.
     Html(u16),
@@ -36,6 +43,8 @@ pub enum Harm {
     NeverBoots,
     /// A list says that its next page is the one just given.
     SamePage,
+    /// A list says that its next page is there.
+    NextPage(String),
 }
 
 impl Harm {
@@ -82,8 +91,8 @@ impl Fault {
 
 /// The harm for one request, and whether the request is carried out.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    pub(super) harm: Harm,
+pub(crate) struct Trouble {
+    pub(crate) harm: Harm,
     pub(super) works: bool,
 }
 
@@ -91,7 +100,10 @@ pub(super) struct Trouble {
 pub(super) fn take(faults: &mut Vec<Fault>, request: &str) -> Option<Trouble> {
     let position = faults.iter().position(|fault| fault.request == request)?;
     let fault = &mut faults[position];
-    let inside = matches!(fault.harm, Harm::ActionFails { .. } | Harm::NeverBoots | Harm::SamePage);
+    let inside = matches!(
+        fault.harm,
+        Harm::ActionFails { .. } | Harm::NeverBoots | Harm::SamePage | Harm::NextPage(_)
+    );
     let trouble = Trouble { harm: fault.harm.clone(), works: fault.after_work || inside };
     fault.times -= 1;
     if fault.times == 0 {
@@ -100,12 +112,13 @@ pub(super) fn take(faults: &mut Vec<Fault>, request: &str) -> Option<Trouble> {
     Some(trouble)
 }
 
-/// The answer that a harm puts in place of the right one.
-pub(super) fn answer(harm: &Harm) -> Option<Response> {
+/// The answer that a harm puts in place of the right one; `refuse` makes an error of a status, a
+/// code and a message.
+pub(super) fn answer(harm: &Harm, refuse: fn(u16, &str, &str) -> Response) -> Option<Response> {
     match harm {
+        Harm::Say { status, code, message } => Some(refuse(*status, code, message)),
         Harm::Refuse { status, code, retry_after } => {
-            let refusal = Refusal::new(*status, code, format!("injected {code}"));
-            let mut answer = refusal.into_response();
+            let mut answer = refuse(*status, code, &format!("injected {code}"));
             if let Some(wait) = retry_after {
                 answer.headers_mut().insert(RETRY_AFTER, wait.parse().unwrap());
             }
@@ -120,6 +133,7 @@ pub(super) fn answer(harm: &Harm) -> Option<Response> {
         | Harm::Silence
         | Harm::ActionFails { .. }
         | Harm::NeverBoots
-        | Harm::SamePage => None,
+        | Harm::SamePage
+        | Harm::NextPage(_) => None,
     }
 }

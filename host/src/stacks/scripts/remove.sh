@@ -1,0 +1,19 @@
+# Removes a stack, and waits until nothing of it is left.
+wl_label=com.docker.stack.namespace=$wl_stack
+wl_words=$(docker stack rm "$wl_stack" 2>&1) || case $wl_words in
+    *"othing found in stack"*) ;;
+    *) fail "the stack $wl_stack cannot be removed: $wl_words" ;;
+esac
+wl_tries=0
+while [ -n "$(docker ps -aq --filter "label=$wl_label")$(docker network ls -q --filter "label=$wl_label")" ]; do
+    wl_tries=$((wl_tries + 1))
+    [ $wl_tries -le 120 ] || fail "containers or networks of $wl_stack are left after two minutes: look at \`docker ps -a\` on the server"
+    [ $((wl_tries % 20)) != 0 ] || docker stack rm "$wl_stack" > /dev/null 2>&1
+    sleep 1
+done
+if [ "$wl_delete_data" = yes ]; then
+    for wl_volume in $(docker volume ls -q --filter "label=$wl_label"); do
+        wl_words=$(docker volume rm "$wl_volume" 2>&1) || fail "the volume $wl_volume cannot be removed: $wl_words"
+    done
+fi
+rm -f "$wl_kept/$wl_stack"
