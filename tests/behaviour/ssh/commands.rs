@@ -68,6 +68,15 @@ async fn lines_arrive_while_the_command_runs() {
 }
 
 #[tokio::test]
+async fn a_command_that_says_little_at_a_time_is_heard_to_its_end() {
+    let Some(sshd) = Sshd::start("a_command_that_says_little_at_a_time") else { return };
+    let talks = command("i=0; while [ $i -lt 200 ]; do echo $i; i=$((i + 1)); sleep 0.005; done");
+    let output = run(&sshd, talks).await.unwrap();
+    let said: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+    assert_eq!((output.exit_code, output.stdout.lines().collect::<Vec<_>>()), (0, said.iter().map(String::as_str).collect()));
+}
+
+#[tokio::test]
 async fn lines_that_were_taken_before_are_not_given_again() {
     let Some(sshd) = Sshd::start("lines_that_were_taken_before_are_not_given_again") else {
         return;

@@ -11,7 +11,9 @@ keep() {
     # Whoever holds this pipe open seems to be the supervisor.
     exec 9>&-
     while came=$(dd bs=4096 count=64 2>&1 >> "$1"); do
+        # Only the count: before it may stand a warning that reads were short, as they are.
         came=${came%% records in*}
+        came=${came##*[!0-9+]}
         [ $((${came%+*} + ${came#*+})) -eq 64 ] || return
         [ "$(wc -c < "$1")" -lt "$kept" ] || break
     done
