@@ -26,14 +26,11 @@ use crate::http;
 #[derive(Parser)]
 #[command(name = "windlass", version, about, max_term_width = 100, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Where the host keeps everything [env: `WINDLASS_HOME`] [default: ~/.livchat]
-    #[arg(long, global = true, value_name = "DIRECTORY")]
+    #[arg(long, global = true, value_name = "DIRECTORY", help = HOME)]
     home: Option<PathBuf>,
-    /// The host to talk to, instead of the one of the home [env: `WINDLASS_URL`]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = URL)]
     url: Option<String>,
-    /// A file with the passphrase of the home's secrets [env: `WINDLASS_PASSPHRASE`]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = PASSPHRASE_FILE)]
     passphrase_file: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long, global = true)]
@@ -41,6 +38,11 @@ struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+const HOME: &str = "Where the host keeps everything [env: WINDLASS_HOME] [default: ~/.livchat]";
+const URL: &str = "The host to talk to, instead of the one of the home [env: WINDLASS_URL]";
+const PASSPHRASE_FILE: &str =
+    "A file with the passphrase of the home's secrets [env: WINDLASS_PASSPHRASE]";
 
 /// What the exit code says.
 const EXIT_CODES: &str = "Without a running host, a command starts one for as long as it takes.\n\
