@@ -2,11 +2,25 @@
 //! [`access::Reader`], [`access::Operator`] and [`access::Admin`], one file a noun.
 
 pub mod access;
+pub mod agents;
+pub mod apps;
+pub mod backup;
+mod database;
 pub mod dns;
+pub mod doctor;
+mod estimate;
+pub mod evidence;
+pub mod following;
 pub mod home;
 pub mod jobs;
+pub mod journal;
 pub mod plugins;
+pub mod protection;
 pub mod providers;
+mod reconcile;
+pub mod removal;
+pub mod repeats;
+pub mod retry;
 pub mod servers;
 pub mod setup;
 pub mod tokens;
@@ -22,21 +36,28 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use crate::app::agents::Agents;
+use crate::app::apps::live::Looks;
+use crate::app::following::Followed;
 use crate::app::home::Home;
+use crate::app::reconcile::Reconciler;
 use crate::app::tokens::Tokens;
 use crate::config::Config;
 use crate::dns::domains::{self, Domains};
+use crate::effects::boundary::Boundaries;
 use crate::effects::context::Outside;
 use crate::error::Error;
 use crate::jobs::run::Runner;
 use crate::jobs::worker::{WorkerOptions, Workers};
 use crate::model::names::{InvalidName, WorkerId};
+use crate::plugins::caretaker::Caretaker;
 use crate::plugins::catalog::Catalog;
 use crate::plugins::engine::Engine;
+use crate::plugins::registrar::Registrar;
 use crate::providers::registry::{Registry, Settings};
 use crate::providers::sandbox::Pace;
 use crate::ssh::remotes::Remotes;
-use crate::storage::sqlite::{Options, Sqlite};
+use crate::storage::sqlite::Sqlite;
 use crate::storage::{Claim, Store};
 use crate::vault::Vault;
 
@@ -46,13 +67,22 @@ const HEALTH: Duration = Duration::from_secs(5);
 /// Everything that a running host has.
 pub struct App {
     home: Home,
+    /// As front ends read it: what they are told is on disk.
     store: Arc<dyn Store>,
     catalog: Arc<Catalog>,
+    registrar: Arc<Registrar>,
+    caretaker: Mutex<Option<Caretaker>>,
     registry: Arc<Registry>,
     domains: Arc<Domains>,
     remotes: Arc<Remotes>,
     vault: Arc<Vault>,
     tokens: Tokens,
+    /// What servers were last seen to run.
+    looks: Looks,
+    agents: Agents,
+    followed: Followed,
+    /// Held by who looks whether a job runs already before he makes it.
+    starting: Mutex<()>,
     workers: Mutex<Option<Workers>>,
     /// What outlives the request that began it.
     tasks: TaskTracker,
@@ -76,14 +106,17 @@ impl App {
     pub async fn start(config: &Config) -> Result<Arc<Self>, Error> {
         let home = Home::open(&config.home).await?;
         let store: Arc<dyn Store> =
-            Sqlite::open(&home.path().join(vault::DATABASE), &Options::default())?;
+            Sqlite::open(&database::of(home.path()), &database::options(home.path()))?;
         let vault = Vault::open(home.path(), &config.key, &store).await;
         let vault = Arc::new(vault.map_err(home::unusable)?);
         let registry = registry(config, &store, &vault);
         let remotes = Arc::new(Remotes::new(store.clone(), vault.clone(), registry.clone()));
         let tokens = Tokens::load(&store, &home).await?;
+        let agents = Agents::open(config.agents.clone(), &store, &vault).await?;
         let engine = Arc::new(Engine::new(&config.cache).map_err(home::unusable)?);
-        let catalog = Arc::new(Catalog::built_in().map_err(Error::internal)?);
+        let boundaries = Boundaries::fatal(config.die_at);
+        let (catalog, registrar) =
+            plugins::open(config, &store, &engine, boundaries.clone()).await?;
         let worker = worker_id()?;
         let now = Timestamp::now();
         let claim = Claim { worker: worker.clone(), now, until: now };
@@ -98,20 +131,35 @@ impl App {
             domains: domains.clone(),
             remotes: remotes.clone(),
             vault: vault.clone(),
+            boundaries,
+            portainers: Arc::default(),
         };
+        let caretaker = caretaker(config, &registrar, &store);
         let workers = workers(config, Runner { outside, catalog: catalog.clone(), engine }, worker);
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        if let Some(interval) = config.reconcile.filter(|_| config.workers > 0) {
+            let (store, registry) = (store.clone(), registry.clone());
+            let stopping = stopping.clone();
+            tasks.spawn(Reconciler { store, registry, interval, stopping }.work());
+        }
         Ok(Arc::new(Self {
             home,
-            store,
+            store: store.settled(),
             catalog,
+            registrar,
+            caretaker: Mutex::new(caretaker),
             registry,
             domains,
             remotes,
             vault,
             tokens,
+            looks: Looks::default(),
+            agents,
+            followed: Followed::default(),
+            starting: Mutex::new(()),
             workers: Mutex::new(workers),
-            tasks: TaskTracker::new(),
-            stopping: CancellationToken::new(),
+            tasks,
+            stopping,
         }))
     }
 
@@ -131,6 +179,9 @@ impl App {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(caretaker) = self.caretaker.lock().await.take() {
+            caretaker.stop().await;
+        }
         if let Some(workers) = self.workers.lock().await.take() {
             workers.stop().await;
         }
@@ -181,6 +232,16 @@ async fn domains(
         cloudflare_endpoint: config.cloudflare_endpoint.clone(),
     };
     Ok(Arc::new(Domains::open(settings, store.clone(), vault.clone()).await?))
+}
+
+/// None when this host only looks.
+fn caretaker(
+    config: &Config,
+    registrar: &Arc<Registrar>,
+    store: &Arc<dyn Store>,
+) -> Option<Caretaker> {
+    let start = || Caretaker::start(registrar.clone(), &plugins::folder(config), store.changes());
+    (config.workers > 0).then(start)
 }
 
 /// None when this host only looks.

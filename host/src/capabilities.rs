@@ -1,10 +1,11 @@
 //! What a plugin may ask of the host: each function of the contract parses its arguments, performs
 //! an effect, and translates the answer. The rules are in [`crate::effects`].
 
+pub mod databases;
 pub mod dns;
+pub mod http;
 pub mod inventory;
 pub mod job;
-pub mod later;
 pub mod output;
 pub mod randomness;
 pub mod secrets;

@@ -2,6 +2,7 @@
 //! reads the environment.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -10,6 +11,11 @@ use crate::vault::source::Source;
 
 /// The most jobs that run together, unless told otherwise.
 const WORKERS: usize = 64;
+/// The longest that one call of an agent waits: clients and proxies give up at 300 s.
+const WAIT_CAP: Duration = Duration::from_secs(280);
+
+/// Between two looks whether the servers are still there, unless told otherwise.
+const RECONCILE: Duration = Duration::from_secs(300);
 
 /// Everything that the host is told.
 #[derive(Clone, Debug)]
@@ -22,6 +28,9 @@ pub struct Config {
     pub log: Option<String>,
     /// Where compiled plugins are kept: `WINDLASS_CACHE`, else `<home>/cache`.
     pub cache: PathBuf,
+    /// A folder of further plugins, for their authors: `WINDLASS_PLUGINS`. Read at the start; each
+    /// takes the place of a built-in one of its operations.
+    pub plugins: Option<PathBuf>,
     /// The base URL of Hetzner Cloud: `HCLOUD_ENDPOINT`.
     pub hcloud_endpoint: Option<String>,
     /// The base URL of DigitalOcean's API: `DIGITALOCEAN_ENDPOINT`.
@@ -35,14 +44,44 @@ pub struct Config {
     pub key: Source,
     /// The most jobs that run together: `WINDLASS_WORKERS`. None are run when it is 0.
     pub workers: usize,
+    /// At which point of the jobs' runs the process dies on purpose; see `windlass torture`.
+    pub die_at: Option<u64>,
+    /// How often the providers are asked whether the servers are still there:
+    /// `WINDLASS_RECONCILE_SECONDS`. Never when it is none.
+    pub reconcile: Option<Duration>,
+    /// How agents are treated.
+    pub agents: AgentSettings,
+}
+
+/// How agents are treated, which come by MCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// What is written to them: `WINDLASS_MCP_LANGUAGE`, `pt` or `en`.
+    pub language: Language,
+    /// Whether they may only look, whatever their tokens allow: `WINDLASS_MCP_READ_ONLY`, `1`.
+    pub read_only: bool,
+    /// Whether nothing is destroyed unless a person was asked: `WINDLASS_MCP_ASK_A_PERSON`, `1`.
+    pub ask_a_person: bool,
+    /// The longest that one call waits for a job: `WINDLASS_MCP_WAIT_CAP`, in seconds.
+    pub wait_cap: Duration,
+}
+
+/// A language.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// Portuguese, as the tools' names are.
+    #[default]
+    Portuguese,
+    /// English.
+    English,
 }
 
 /// What a client of a host is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
-    /// Where the host is: `WINDLASS_URL`.
+    /// Where the host is: `WINDLASS_URL`, or `LIVCHAT_API_URL` as agents know it.
     pub url: Option<String>,
-    /// What it asks for: `WINDLASS_TOKEN`.
+    /// What it asks for: `WINDLASS_TOKEN`, or `LIVCHAT_API_KEY`.
     pub token: Option<String>,
 }
 
@@ -57,6 +96,8 @@ pub struct Flags {
     pub url: Option<String>,
     /// `--passphrase-file`
     pub passphrase_file: Option<PathBuf>,
+    /// `--die-at`
+    pub die_at: Option<u64>,
 }
 
 /// The key that a rotation goes to, as the command line names it.
@@ -132,11 +173,20 @@ impl Config {
             home,
             listen: listen.unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
             log: variable("WINDLASS_LOG"),
+            plugins: variable("WINDLASS_PLUGINS").map(PathBuf::from),
             hcloud_endpoint: variable("HCLOUD_ENDPOINT"),
             digitalocean_endpoint: variable("DIGITALOCEAN_ENDPOINT"),
             cloudflare_endpoint: variable("CLOUDFLARE_ENDPOINT"),
             sandbox_instant: sandbox_instant(variable("WINDLASS_SANDBOX_PACE").as_deref())?,
             workers: workers(variable("WINDLASS_WORKERS"))?,
+            die_at: flags.die_at,
+            reconcile: reconcile(variable("WINDLASS_RECONCILE_SECONDS"))?,
+            agents: AgentSettings {
+                language: language(variable("WINDLASS_MCP_LANGUAGE"))?,
+                read_only: switch("WINDLASS_MCP_READ_ONLY", &variable)?,
+                ask_a_person: switch("WINDLASS_MCP_ASK_A_PERSON", &variable)?,
+                wait_cap: wait_cap(variable("WINDLASS_MCP_WAIT_CAP"))?,
+            },
         })
     }
 }
@@ -145,8 +195,12 @@ impl Target {
     /// Reads the process's environment.
     pub fn read(flags: &Flags) -> Self {
         Self {
-            url: flags.url.clone().or_else(|| environment("WINDLASS_URL")),
-            token: environment("WINDLASS_TOKEN"),
+            url: flags
+                .url
+                .clone()
+                .or_else(|| environment("WINDLASS_URL"))
+                .or_else(|| environment("LIVCHAT_API_URL")),
+            token: environment("WINDLASS_TOKEN").or_else(|| environment("LIVCHAT_API_KEY")),
         }
     }
 }
@@ -192,6 +246,54 @@ fn workers(value: Option<String>) -> Result<usize, ConfigError> {
         value,
         wanted: "use a number from 1 to 10000",
     })
+}
+
+/// None for 0, which is never.
+fn reconcile(value: Option<String>) -> Result<Option<Duration>, ConfigError> {
+    let Some(value) = value else { return Ok(Some(RECONCILE)) };
+    let seconds = value.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    let interval = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let wanted = "use seconds, at most 86400, or 0 for never";
+    let variable = "WINDLASS_RECONCILE_SECONDS";
+    let interval = interval.ok_or(ConfigError::Variable { variable, value, wanted })?;
+    Ok(Some(interval).filter(|interval| !interval.is_zero()))
+}
+
+fn language(value: Option<String>) -> Result<Language, ConfigError> {
+    match value.as_deref() {
+        None | Some("pt") => Ok(Language::Portuguese),
+        Some("en") => Ok(Language::English),
+        Some(_) => Err(ConfigError::Variable {
+            variable: "WINDLASS_MCP_LANGUAGE",
+            value: value.unwrap_or_default(),
+            wanted: "use pt or en",
+        }),
+    }
+}
+
+fn wait_cap(value: Option<String>) -> Result<Duration, ConfigError> {
+    let Some(value) = value else { return Ok(WAIT_CAP) };
+    let seconds = value.parse().ok().filter(|seconds| (1..=WAIT_CAP.as_secs()).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or(ConfigError::Variable {
+        variable: "WINDLASS_MCP_WAIT_CAP",
+        value,
+        wanted: "use a number of seconds from 1 to 280",
+    })
+}
+
+fn switch(
+    name: &'static str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<bool, ConfigError> {
+    match variable(name).as_deref() {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(other) => Err(ConfigError::Variable {
+            variable: name,
+            value: other.to_owned(),
+            wanted: "use 1 or 0",
+        }),
+    }
 }
 
 /// An empty variable is none.

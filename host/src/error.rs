@@ -87,7 +87,7 @@ impl Error {
 
     /// A name in the request is none.
     pub fn invalid_name(pointer: &str, why: &InvalidName) -> Self {
-        Self::invalid_field(pointer, why.to_string())
+        Self::invalid_field(pointer, sentence(&why.to_string()))
     }
 
     /// A fault of the host: the caller is told no more than that.
@@ -152,6 +152,20 @@ impl Error {
         self.retry_safe
     }
 
+    /// Its causes, for the log.
+    pub fn causes(&self) -> String {
+        let mut text = String::new();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
     /// What to do next.
     pub fn next(&self) -> &[String] {
         &self.next
@@ -176,7 +190,9 @@ impl From<StorageError> for Error {
             StorageError::DiskFull { .. } => unavailable("disk_full", &error),
             StorageError::ReadOnly { .. } => unavailable("storage_read_only", &error),
             StorageError::NewerSchema { .. } => unavailable("newer_schema", &error),
-            StorageError::Damaged { .. } => unavailable("storage_damaged", &error),
+            StorageError::Damaged { .. }
+            | StorageError::CutOff { .. }
+            | StorageError::Missing { .. } => unavailable("storage_damaged", &error),
             StorageError::Closed => Self::shutting_down(),
             StorageError::LeaseLost { .. }
             | StorageError::Duplicate

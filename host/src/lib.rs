@@ -19,8 +19,12 @@ pub mod error;
 pub mod http;
 /// Durable jobs: queue, worker, journal, replay.
 pub mod jobs;
+/// The door of agents: MCP.
+pub mod mcp;
 /// Plain types that everything speaks.
 pub mod model;
+/// HTTP requests that plugins send.
+pub mod outbound;
 /// Loading and running operations.
 pub mod plugins;
 /// Who runs servers.

@@ -4,10 +4,11 @@ pub mod cloud;
 pub mod digitalocean;
 pub mod docker;
 pub mod hetzner;
+pub mod presence;
 pub mod registry;
 pub mod sandbox;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -65,6 +66,12 @@ pub trait Provider: Send + Sync {
 
     /// Deletes a machine and waits until it is gone; one that is gone already is success.
     async fn delete_server(&self, id: &str) -> Result<(), ProviderError>;
+
+    /// The ids of the machines that hosts ordered there, and perhaps of others.
+    async fn server_ids(&self) -> Result<BTreeSet<String>, ProviderError>;
+
+    /// Whether it has the key with this id.
+    async fn has_ssh_key(&self, id: &str) -> Result<bool, ProviderError>;
 }
 
 /// A public key to be stored at a provider.

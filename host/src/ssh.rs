@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::failure::Failure;
@@ -42,9 +43,25 @@ pub trait Remote: Send + Sync {
     /// Reads a file of at most `limit` bytes.
     async fn download(&self, path: &str, limit: usize) -> Result<Vec<u8>, SshError>;
 
-    /// Waits until a command can be run: TCP, host key, login, a shell, cloud-init done.
-    async fn wait_ready(&self, timeout: Duration) -> Result<(), SshError>;
+    /// Waits until a command can be run: TCP, host key, login, a shell, cloud-init done. What it
+    /// waits for goes to `note`, each time that this is another thing.
+    async fn wait_ready(&self, timeout: Duration, note: Note<'_>) -> Result<(), SshError>;
+
+    /// A TCP connection that the server itself makes, so that what listens there need not be open
+    /// to anybody else. `SshError::Refused` where nobody listens.
+    async fn tunnel(&self, address: &str, port: u16) -> Result<Tunnel, SshError>;
 }
+
+/// Takes a line for people.
+pub type Note<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// A connection through a server.
+pub type Tunnel = Box<dyn Duplex>;
+
+/// Bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A command for `sh -c`.
 #[derive(Clone)]
@@ -106,6 +123,14 @@ pub enum SshError {
         /// `user@address:port`.
         target: String,
         /// The last attempt's reason.
+        reason: String,
+    },
+    /// A command was sent, and nobody can be asked what became of it.
+    #[error("a command was sent to {target}, and what became of it cannot be found out: {reason}")]
+    CommandOutOfSight {
+        /// `user@address:port`.
+        target: String,
+        /// Why the server could not be asked.
         reason: String,
     },
     /// Somebody else answers.
@@ -182,6 +207,7 @@ impl From<SshError> for Failure {
         let message = error.to_string();
         match error {
             SshError::Unreachable { .. } => Self::safe("ssh_unreachable", message),
+            SshError::CommandOutOfSight { .. } => Self::unsafe_to_retry("outcome_unknown", message),
             SshError::HostKeyMismatch { .. } => Self::safe("host_key_mismatch", message),
             SshError::LoginRefused { .. } => Self::safe("login_refused", message),
             SshError::CommandTimeout { .. } => Self::unsafe_to_retry("timeout", message),

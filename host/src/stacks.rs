@@ -1,6 +1,10 @@
 //! Groups of containers that run on a server.
 
 pub mod compose;
+pub mod container;
+pub mod database;
+pub mod policy;
+pub mod portainer;
 pub mod swarm;
 
 use std::fmt;

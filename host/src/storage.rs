@@ -4,25 +4,42 @@
 //! reach the disk with the next durable one, in the order in which they were made, and within
 //! 100 ms at the latest: jobs and journal are one ordered log.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+use crate::model::app::AppRecord;
 use crate::model::job::{Finished, Job, JobRecord, JobStatus, Lease, PluginPin, Running, View};
 use crate::model::journal::{Entry, LogLevel, NewEntry};
-use crate::model::names::{JobId, OperationName, ProviderKind, ServerName, WorkerId};
-use crate::model::server::Server;
+use crate::model::names::{AppName, JobId, OperationName, ProviderKind, ServerName, WorkerId};
+use crate::model::server::{AppsOnIt, Server};
+use crate::storage::apps::AppStore;
+use crate::storage::removal::{OldJobs, Removed};
+use crate::storage::retry::{NewRetry, Retry};
 
+pub mod apps;
+mod error;
+pub mod plugins;
+pub mod removal;
+pub mod retry;
 pub mod sqlite;
+
+pub use error::StorageError;
 
 /// What the host keeps.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: plugins::PluginStore + AppStore + Send + Sync + 'static {
     // Jobs.
 
     /// Writes a new job, with its server's record where it makes one, in one durable transaction.
     async fn submit(&self, job: NewJob) -> Result<Submitted, StorageError>;
+
+    /// Writes a job that tries another one again, with what it takes over, in one durable
+    /// transaction.
+    async fn retry(&self, retry: NewRetry) -> Result<Retry, StorageError>;
 
     /// Gives the oldest job that may run to this worker: queued, no older unfinished job on the
     /// same server, its dependencies completed. Not durable by itself: a claim that is lost in a
@@ -30,11 +47,15 @@ pub trait Store: Send + Sync + 'static {
     async fn claim_next_job(&self, claim: &Claim) -> Result<Option<Job<Running>>, StorageError>;
 
     /// Prolongs this worker's leases. Answers those that it still has.
-    async fn renew_leases(&self, claim: &Claim) -> Result<Vec<JobId>, StorageError>;
+    async fn renew_leases(&self, claim: &Claim) -> Result<Vec<KeptLease>, StorageError>;
 
     /// Puts running jobs back in the queue whose lease ran out, or which belong to another worker
     /// when `exclusive` says that no other can be alive. Durable. Answers how many.
     async fn recover(&self, claim: &Claim, exclusive: bool) -> Result<u64, StorageError>;
+
+    /// Looks again at some of the jobs that wait, from this number on, in case one was forgotten.
+    /// Answers where to go on; none at the end.
+    async fn wake_waiting(&self, after: u64) -> Result<Option<u64>, StorageError>;
 
     /// Records which plugin the job runs, with its `claimed` entry. Deferred.
     fn pin(&self, lease: &Lease, pin: &PluginPin, entry: NewEntry);
@@ -64,6 +85,10 @@ pub trait Store: Send + Sync + 'static {
         by: &str,
         now: Timestamp,
     ) -> Result<CancelRequest, StorageError>;
+
+    /// Removes old jobs that nobody needs, as many as take no longer than a moment. Answers how many,
+    /// and where to go on.
+    async fn remove_jobs(&self, old: &OldJobs) -> Result<Removed, StorageError>;
 
     /// A job, or none.
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StorageError>;
@@ -106,7 +131,26 @@ pub trait Store: Send + Sync + 'static {
         change: Box<dyn for<'s> FnOnce(&'s mut Server) + Send>,
     ) -> Result<Option<Server>, StorageError>;
 
-    /// Moves a record to the history of deleted ones. Durable. An absent one is success.
+    /// The same as a part of what a job does: in the order of its journal, refused when the lease is
+    /// an old one, and on disk when whatever the job does next is.
+    async fn amend_server(
+        &self,
+        lease: &Lease,
+        name: &ServerName,
+        change: Box<dyn for<'s> FnOnce(&'s mut Server) + Send>,
+    ) -> Result<Option<Server>, StorageError>;
+
+    /// Moves a record to the history of deleted ones and removes the server's secrets, as a part of
+    /// what a job does. An absent one is success.
+    async fn forget_server(
+        &self,
+        lease: &Lease,
+        name: &ServerName,
+        now: Timestamp,
+    ) -> Result<(), StorageError>;
+
+    /// Moves a record to the history of deleted ones, and forgets the server's apps and secrets.
+    /// Durable. An absent one is success.
     async fn remove_server(&self, name: &ServerName, now: Timestamp) -> Result<(), StorageError>;
 
     // Configuration, tokens, secrets. Secret values come encrypted.
@@ -131,6 +175,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Writes a secret unless there is one of this name, and answers the one that is there then.
     async fn ensure_secret(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, StorageError>;
+
+    /// The same as a part of what a job does: in the order of its journal, refused when the lease is
+    /// an old one, and on disk when whatever the job does next is.
+    async fn add_secret(
+        &self,
+        lease: &Lease,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, StorageError>;
 
     /// Writes a secret; one of the same name is replaced.
     async fn put_secret(&self, name: &str, sealed: &[u8]) -> Result<(), StorageError>;
@@ -157,8 +210,13 @@ pub trait Store: Send + Sync + 'static {
     /// What happens, from now on. A slow receiver loses the oldest and is told.
     fn changes(&self) -> broadcast::Receiver<Change>;
 
-    /// Answers when the database does, with one durable round trip of its writer.
+    /// Answers when the database does: with a round trip of its writer, a durable one unless
+    /// something reached the disk just before.
     async fn ping(&self) -> Result<(), StorageError>;
+
+    /// The same store for those who tell people: what they read is on disk before it is answered,
+    /// but for how many jobs there are.
+    fn settled(&self) -> Arc<dyn Store>;
 
     /// Waits until everything deferred is on disk, and closes.
     async fn close(&self);
@@ -180,6 +238,15 @@ pub struct Claim {
     pub now: Timestamp,
     /// When the lease ends unless it is renewed.
     pub until: Timestamp,
+}
+
+/// A lease that its worker still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLease {
+    /// The job.
+    pub job: JobId,
+    /// Whether somebody wants it to stop.
+    pub cancel_requested: bool,
 }
 
 /// A job to be written.
@@ -207,7 +274,7 @@ pub struct NewJob {
     pub idempotency: Option<IdempotencyKey>,
 }
 
-/// What a submission does to its server's record.
+/// What a submission does to its server's record, or to the record of an app on it.
 #[derive(Clone, Debug)]
 pub enum ServerChange {
     /// Nothing.
@@ -215,7 +282,32 @@ pub enum ServerChange {
     /// Writes this one; refused when there is one of that name.
     Create(Box<Server>),
     /// Marks it as being deleted; refused when there is none.
-    Deleting(ServerName),
+    Deleting {
+        /// Which.
+        server: ServerName,
+        /// What becomes of the apps on it.
+        apps: AppsOnIt,
+    },
+    /// Gives its apps names under this domain, if under any; refused when another server has it.
+    SettingUp {
+        /// Which.
+        server: ServerName,
+        /// The domain.
+        domain: Option<String>,
+    },
+    /// Writes this app's record; refused when there is no such server, a job changes the app
+    /// already, or an app that it needs is not there and not in the same batch.
+    Deploying(Box<AppRecord>),
+    /// Marks an app as being removed; refused when there is none, a job changes it already, or
+    /// another app needs it.
+    Removing {
+        /// Where.
+        server: ServerName,
+        /// Which.
+        app: AppName,
+        /// Whether its secrets go with it.
+        forgets: bool,
+    },
 }
 
 /// A caller's key: the same request twice is one job.
@@ -242,6 +334,20 @@ pub enum Submitted {
     ServerExists(Box<Server>),
     /// There is no server of that name.
     NoSuchServer,
+    /// These apps are on the server.
+    ServerHasApps(Vec<String>),
+    /// The server is protected against being deleted; these apps are on it.
+    ServerProtected(Vec<String>),
+    /// This server has that domain, or a job is about to give it that.
+    DomainTaken(ServerName),
+    /// There is no such app on the server.
+    NoSuchApp,
+    /// A job changes the app already.
+    AppBusy(Box<AppRecord>),
+    /// Other apps of the server need the app.
+    AppRequired(Vec<AppName>),
+    /// An app that this one needs is not there any more.
+    AppMissing(AppName),
 }
 
 /// What came of the wish to cancel.
@@ -381,64 +487,4 @@ pub enum Change {
     Job(JobId),
     /// A running job should stop.
     CancelRequested(JobId),
-}
-
-/// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StorageError {
-    /// The disk is full.
-    #[error("the disk with {path} is full: free some space, nothing was lost")]
-    DiskFull {
-        /// The database file.
-        path: String,
-    },
-    /// It is not ours to write.
-    #[error("{path} cannot be written: {reason}")]
-    ReadOnly {
-        /// The database file.
-        path: String,
-        /// The system's reason.
-        reason: String,
-    },
-    /// A newer host wrote it.
-    #[error(
-        "{path} was written by a newer windlass (schema {found}, this one knows {known}): run that \
-         version, or restore a backup from before the upgrade"
-    )]
-    NewerSchema {
-        /// The database file.
-        path: String,
-        /// Its schema.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
-    /// It is damaged, or no database.
-    #[error("{path} is damaged: {reason}; restore a backup, or move the file away to begin anew")]
-    Damaged {
-        /// The database file.
-        path: String,
-        /// What was found.
-        reason: String,
-    },
-    /// Somebody else has this job by now.
-    #[error("job {job} belongs to another worker by now")]
-    LeaseLost {
-        /// Which job.
-        job: JobId,
-    },
-    /// The id is taken.
-    #[error("the id is taken")]
-    Duplicate,
-    /// Something else.
-    #[error("the database failed while it {doing}: {reason}")]
-    Failed {
-        /// What it did.
-        doing: &'static str,
-        /// Its words.
-        reason: String,
-    },
-    /// The host is stopping.
-    #[error("the database is closed")]
-    Closed,
 }

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// Modules of the host from the front to the ground. A module may use those on its own level and
 /// below.
-const LEVELS: [&[&str]; 9] = [
+const LEVELS: [&[&str]; 10] = [
     &["cli"],
     &["http"],
+    &["mcp"],
     &["app", "error", "config"],
     &["jobs"],
     &["plugins"],
     &["capabilities"],
     &["effects"],
-    &["providers", "dns", "ssh", "stacks", "vault", "storage"],
+    &["providers", "dns", "ssh", "stacks", "outbound", "vault", "storage"],
     &["model"],
 ];
 
@@ -65,7 +66,7 @@ fn offenders(needles: &[&str], allowed: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (path, text) in sources("host/src") {
         let code = code(&text);
-        let allowed = allowed.contains(&module_of(&path).as_str());
+        let allowed = allowed.contains(&module_of(&path).as_str()) || path.ends_with("tests.rs");
         if !allowed && needles.iter().any(|needle| code.contains(needle)) {
             found.insert(path.strip_prefix(root()).unwrap().display().to_string());
         }
@@ -123,16 +124,24 @@ fn the_host_does_not_know_which_operations_it_runs() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         names.push(name);
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != "sdk").collect();
+    // Neither an operation nor an app: what they are made with, and the folder of the recipes.
+    let parts = ["sdk", "recipe", "apps"];
+    let mut names: Vec<String> =
+        names.into_iter().filter(|name| !parts.contains(&name.as_str())).collect();
+    for entry in fs::read_dir(root().join("plugins/apps")).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        names.push(format!("{name:?}"));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     // The app's verbs and the front ends name the operations that they are for; nothing below does.
-    let front = ["app", "http", "cli"];
+    let front = ["app", "http", "mcp", "cli"];
     assert_eq!(offenders(&names, &front), BTreeSet::new());
 }
 
 #[test]
 fn no_file_is_longer_than_it_may_be() {
     let mut long = Vec::new();
-    for folder in ["host/src", "host/bindings/src", "plugins/sdk/src"] {
+    for folder in ["host/src", "host/bindings/src", "host/packing/src", "plugins/sdk/src"] {
         for (path, text) in sources(folder) {
             let lines = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();
             if lines > 500 && !path.ends_with("tests.rs") {

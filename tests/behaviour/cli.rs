@@ -1,10 +1,14 @@
 //! The program at its door: a home has one host, and what cannot be is said in a sentence.
 
+mod help;
+mod screens;
+
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
-use tests::host_process::{TestHost, program};
+use tests::host_process::{Options, TestHost, program};
 
 /// Runs the program to its end.
 fn run(home: &Path, arguments: &[&str]) -> Output {
@@ -165,4 +169,86 @@ fn the_description_can_be_had_without_a_host() {
     let printed = run(home.path(), &["openapi"]);
     let document: Value = serde_json::from_slice(&printed.stdout).expect("it is JSON");
     assert_eq!(&document, windlass::http::document());
+}
+
+#[test]
+fn a_home_can_be_made_before_anything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    for _ in 0..2 {
+        let made = run(&home, &["init"]);
+        assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+        assert!(stdout(&made).contains(&home.display().to_string()), "{}", stdout(&made));
+        assert!(home.join("token").exists() && home.join("key").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_protected_is_deleted_by_nobody_until_it_is_not() {
+    let host = TestHost::start().await;
+    let job = host.create_server("web-1").await;
+    host.wait_for(&job, "completed").await;
+    let said = run(&host.home(), &["server", "protect", "web-1", "on"]);
+    assert!(stdout(&said).contains("Agents cannot destroy it"), "{}", stderr(&said));
+    let refused = run(&host.home(), &["server", "delete", "web-1", "--force"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("try: windlass server protect web-1 off"));
+    let said = run(&host.home(), &["--json", "server", "protect", "web-1", "off"]);
+    let server: Value = serde_json::from_slice(&said.stdout).expect("JSON for programs");
+    assert_eq!(server["deletion_protection"], "off");
+    let deleted = run(&host.home(), &["server", "delete", "web-1"]);
+    assert_eq!(deleted.status.code(), Some(0), "{}", stderr(&deleted));
+}
+
+#[test]
+fn shells_get_completions_without_a_host() {
+    let home = tempfile::tempdir().unwrap();
+    for (shell, sign) in
+        [("bash", "complete -F"), ("zsh", "#compdef windlass"), ("fish", "complete -c windlass")]
+    {
+        let printed = run(&home.path().join("none"), &["completion", shell]);
+        assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
+        assert!(stdout(&printed).contains(sign), "{shell}: {}", stdout(&printed));
+    }
+    assert!(!home.path().join("none").exists());
+}
+
+#[tokio::test]
+async fn exec_is_short_for_server_exec() {
+    let host = TestHost::start().await;
+    let job = host.create_server("web-1").await;
+    host.wait_for(&job, "completed").await;
+    let said = run(&host.home(), &["exec", "web-1", "--", "echo", "hello"]);
+    assert_eq!((said.status.code(), stdout(&said).trim()), (Some(0), "hello"), "{}", stderr(&said));
+    let failed = run(&host.home(), &["exec", "web-1", "--", "exit 3"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(stderr(&failed).contains("exit code 3"), "{}", stderr(&failed));
+}
+
+#[tokio::test]
+async fn watching_a_job_survives_a_restart_of_the_host() {
+    let environment = vec![("WINDLASS_SANDBOX_PACE".to_owned(), "realistic".to_owned())];
+    let mut host = TestHost::start_with(Options { environment }).await;
+    let job = host.create_server("web-1").await;
+    let mut watching = program();
+    watching.arg("--home").arg(host.home()).args(["job", "watch", &job]);
+    let mut watching = watching.stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(watching.stdout.take().unwrap());
+    // What it says first says that it has found the host.
+    let (mut said, first) = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        said.read_line(&mut line).map(|_| (said, line))
+    })
+    .await
+    .unwrap()
+    .unwrap();
+    host.crash();
+    host.restart().await;
+    let rest = tokio::task::spawn_blocking(move || {
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).map(|_| rest)
+    });
+    let rest = rest.await.unwrap().unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(0), "{first}{rest}");
+    assert!(rest.contains("attempt 2") && rest.contains("100 %"), "{first}{rest}");
 }

@@ -1,15 +1,33 @@
 //! Behaviour at the door, a module a noun.
 
+mod apps;
 mod architecture;
+mod backup;
+mod cancel;
 mod cli;
 mod cloud_trouble;
+mod containers;
+mod costs;
+mod damage;
+mod deletion;
 mod digitalocean;
 mod dns;
+mod doctor;
 mod hetzner;
 mod http;
+mod lifecycle;
 mod main_job;
+mod mcp;
 mod plugins;
+mod portainer;
+mod recipes;
+mod reconcile;
+mod removal;
+mod retry;
 mod sandbox;
 mod secrets;
 mod setup;
 mod ssh;
+mod torture;
+mod waiting;
+mod web_requests;

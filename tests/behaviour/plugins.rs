@@ -111,10 +111,16 @@ async fn another_jobs_server_cannot_be_touched() {
 }
 
 #[tokio::test]
-async fn an_interface_of_a_later_host_answers_unsupported() {
+async fn requests_to_what_only_the_host_can_reach_are_refused_though_they_were_granted() {
     let workshop = Workshop::open().await;
-    let job = workshop.run("asks-for-what-is-not-there").await;
-    assert_eq!(result(&job)["code"], "unsupported");
+    let job = workshop.run("asks-for-what-is-inside").await;
+    let said = result(&job);
+    for how in ["metadata", "name", "number"] {
+        assert_eq!(said[how][0], "access_denied", "{said}");
+        assert!(said[how][1].as_str().unwrap().contains("no public address"), "{said}");
+    }
+    assert!(said["not_granted"][1].as_str().unwrap().contains("no grant for requests"), "{said}");
+    assert_eq!(said["file"][0], "invalid_argument", "{said}");
 }
 
 #[tokio::test]

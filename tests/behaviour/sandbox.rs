@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use windlass::model::names::{Identity, JobId, ProviderKind};
-use windlass::model::server::{Server, ServerStatus, SshAccess};
+use windlass::model::server::{Protection, Server, ServerStatus, SshAccess};
 use windlass::providers::sandbox::{Pace, Sandbox};
 use windlass::providers::{
     Boot, Machine, MachineStatus, NewMachine, Provider, ProviderError, PublicKey,
@@ -78,6 +78,8 @@ fn server(name: &str, provider_id: Option<String>) -> Server {
         setup: BTreeMap::new(),
         dns: BTreeMap::new(),
         apps: Vec::new(),
+        deletion_protection: Protection::default(),
+        protected: false,
         simulated: true,
     }
 }
@@ -205,7 +207,7 @@ async fn a_machine_boots_before_it_takes_commands() {
     let remote = cloud.sandbox().remote(&server("web", Some(machine.id.clone())));
     let refused = remote.exec(command(1, "true")).await;
     assert!(matches!(refused, Err(SshError::Unreachable { .. })), "{refused:?}");
-    let refused = remote.wait_ready(Duration::from_millis(1)).await;
+    let refused = remote.wait_ready(Duration::from_millis(1), &|_| {}).await;
     assert!(matches!(refused, Err(SshError::NotReady { .. })), "{refused:?}");
     let (sandbox, timeout) = (cloud.sandbox(), Duration::from_millis(1));
     let refused = sandbox.wait_running(&machine.id, &machine.actions, timeout).await;

@@ -1,6 +1,8 @@
 //! Secrets: where their key comes from, and that their values are nowhere where somebody looks.
 
 mod key;
+mod planted;
+mod rotation;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,23 +18,35 @@ use tests::workshop::{Workshop, code, result};
 use windlass::model::job::JobStatus;
 use windlass::storage::Store;
 use windlass::storage::sqlite::{self, Sqlite};
-use windlass::vault::Vault;
 use windlass::vault::source::Source;
+use windlass::vault::{Vault, VaultError};
 
 /// What stands where a value was.
 const MASK: &str = "•••";
 
 /// Every value that a home keeps sealed, by name, as the host itself would open it.
 async fn values(home: &Path) -> Vec<(String, String)> {
+    values_by(home, &Source::File).await.unwrap()
+}
+
+/// The same with a key from somewhere else, unless it is not the one.
+async fn values_by(home: &Path, source: &Source) -> Result<Vec<(String, String)>, VaultError> {
     let database = home.join("windlass.db");
     let store: Arc<dyn Store> = Sqlite::open(&database, &sqlite::Options::default()).unwrap();
-    let found = values_of(home, &store).await;
+    let vault = Vault::open(home, source, &store).await;
+    let found = match vault {
+        Ok(vault) => Ok(opened(&vault, &store).await),
+        Err(error) => Err(error),
+    };
     store.close().await;
     found
 }
 
 async fn values_of(home: &Path, store: &Arc<dyn Store>) -> Vec<(String, String)> {
-    let vault = Vault::open(home, &Source::File, store).await.unwrap();
+    opened(&Vault::open(home, &Source::File, store).await.unwrap(), store).await
+}
+
+async fn opened(vault: &Vault, store: &Arc<dyn Store>) -> Vec<(String, String)> {
     let sealed = store.sealed().await.unwrap().into_iter();
     let opened = sealed.map(|value| {
         let name = value.place.name();

@@ -1,7 +1,10 @@
 //! Setting a server up: on the sandbox, on a real machine, and the texts of the scripts.
 
-mod machine;
-mod scripts;
+mod bad_days;
+mod cuts;
+pub(crate) mod machine;
+mod names;
+pub(crate) mod scripts;
 
 use reqwest::Method;
 use serde_json::{Value, json};

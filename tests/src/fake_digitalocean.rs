@@ -179,6 +179,16 @@ impl FakeDigitalOcean {
         self.account().add_droplet(name, tags, created)
     }
 
+    /// Takes a droplet away, as somebody at the control panel does.
+    pub fn take_droplet(&self, id: u64) -> Droplet {
+        self.account().droplets.remove(&id).unwrap()
+    }
+
+    /// Puts a droplet there again.
+    pub fn put_droplet(&self, droplet: Droplet) {
+        self.account().put_droplet(droplet);
+    }
+
     /// Puts a key there that nobody stored through the API.
     pub fn add_key(&self, name: &str, public_key: &str) -> u64 {
         self.account().add_key(name, public_key)

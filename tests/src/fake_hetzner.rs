@@ -157,6 +157,16 @@ impl FakeHetzner {
         self.project().add_server(name, labels)
     }
 
+    /// Takes a server away, as somebody at the console does.
+    pub fn take_server(&self, id: u64) -> Server {
+        self.project().servers.remove(&id).unwrap()
+    }
+
+    /// Puts a server there again.
+    pub fn put_server(&self, server: Server) {
+        self.project().put_server(server);
+    }
+
     /// Puts a key there that nobody stored through the API.
     pub fn add_key(&self, name: &str, public_key: &str) -> u64 {
         self.project().add_key(name, public_key, BTreeMap::new())

@@ -4,15 +4,16 @@
 mod contract;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use reqwest::{Method, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::oneshot;
 
 /// How long anything may take before a test fails.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -41,10 +42,20 @@ impl TestHost {
 
     /// The same, told more.
     pub async fn start_with(options: Options) -> Self {
-        let home = TempDir::new().expect("a temporary folder can be made");
+        Self::start_in(TempDir::new().expect("a temporary folder can be made"), options).await
+    }
+
+    /// A host on a home that was made otherwise, which it moves to a place of its own.
+    pub async fn start_on(home: &Path) -> Self {
+        let place = TempDir::new().expect("a temporary folder can be made");
+        std::fs::rename(home, place.path().join("home")).expect("the home can be moved");
+        Self::start_in(place, Options::default()).await
+    }
+
+    async fn start_in(home: TempDir, options: Options) -> Self {
         let client = reqwest::Client::new();
         let mut host = Self { home, options, child: None, url: String::new(), client };
-        host.run().await;
+        host.run(&[]).await;
         host
     }
 
@@ -71,6 +82,11 @@ impl TestHost {
     /// What it logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    /// What it wrote to its standard output so far.
+    pub fn output(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("output")).unwrap_or_default()
     }
 
     /// Asks with the admin's token.
@@ -125,9 +141,30 @@ impl TestHost {
 
     /// Waits until a job had this status, and answers the job as it is then.
     pub async fn wait_for(&self, job: &str, status: &str) -> Value {
-        let waited = tokio::time::timeout(DEADLINE, self.see_status(job, status)).await;
+        self.wait_within(job, status, DEADLINE).await
+    }
+
+    /// The same for what takes longer than usual.
+    pub async fn wait_within(&self, job: &str, status: &str, deadline: Duration) -> Value {
+        let waited = tokio::time::timeout(deadline, self.see_status(job, status)).await;
         waited.unwrap_or_else(|_| panic!("{job} was not {status} in time:\n{}", self.log()));
         self.get(&format!("/api/jobs/{job}")).await.1
+    }
+
+    /// Asks again and again until the answer is as wanted, and gives that one.
+    pub async fn until(&self, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        let asking = async {
+            let mut pause = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                pause.tick().await;
+                let (_, answer) = self.get(path).await;
+                if is_so(&answer) {
+                    return answer;
+                }
+            }
+        };
+        let asked = tokio::time::timeout(DEADLINE, asking).await;
+        asked.unwrap_or_else(|_| panic!("{path} never was as wanted:\n{}", self.log()))
     }
 
     /// Opens the stream of a job's events after this one.
@@ -156,8 +193,18 @@ impl TestHost {
 
     /// Starts it again on the same home.
     pub async fn restart(&mut self) {
+        self.restart_with(&[]).await;
+    }
+
+    /// The same, with more on its command line.
+    pub async fn restart_with(&mut self, arguments: &[&str]) {
         assert!(self.child.is_none(), "the host still runs");
-        self.run().await;
+        self.run(arguments).await;
+    }
+
+    /// Waits for the end of a process that ends by itself.
+    pub fn died(&mut self) {
+        self.reap();
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -178,24 +225,23 @@ impl TestHost {
         );
     }
 
-    async fn run(&mut self) {
+    async fn run(&mut self, arguments: &[&str]) {
         let log = File::options().create(true).append(true).open(self.home.path().join("log"));
         let mut command = program();
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(self.home())
+            .args(arguments)
             .envs(self.options.environment.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(log.expect("the log can be written"));
         let mut child = command.spawn().expect("the program can be started");
         let stdout = child.stdout.take().expect("it has a standard output");
         self.child = Some(child);
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
-        });
+        let kept = File::options().create(true).append(true).open(self.home.path().join("output"));
+        let line = first_line(stdout, kept.expect("its output can be kept"));
         let line = tokio::time::timeout(DEADLINE, line).await.expect("the host starts in time");
-        let line = line.expect("no panic").expect("its output can be read");
+        let line = line.expect("its output can be read");
         let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
         self.url = url.unwrap_or_else(|| panic!("the host did not start:\n{}", self.log()));
     }
@@ -266,6 +312,21 @@ impl Events {
         }
         events
     }
+}
+
+/// The first line of an output, all of which goes into a file as it comes.
+fn first_line(output: ChildStdout, mut kept: File) -> oneshot::Receiver<String> {
+    let (first, line) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut first = Some(first);
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = writeln!(kept, "{line}");
+            if let Some(first) = first.take() {
+                let _ = first.send(line);
+            }
+        }
+    });
+    line
 }
 
 /// The program under test, with an environment that does not depend on whose machine this is.

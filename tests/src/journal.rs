@@ -22,6 +22,16 @@ pub fn reopen(database: &Path, id: &JobId) {
     .unwrap();
 }
 
+/// Puts the record of a server there that no job made.
+pub fn put_server(database: &Path, record: &serde_json::Value) {
+    let db = Connection::open(database).unwrap();
+    let put = db.execute(
+        "INSERT INTO servers (name, record) VALUES (?1, ?2)",
+        params![record["name"].as_str().unwrap(), record.to_string()],
+    );
+    assert_eq!(put.unwrap(), 1);
+}
+
 /// Makes the journal say that an effect's request was another one.
 pub fn change_request(database: &Path, id: &JobId, ordinal: u32) {
     let db = Connection::open(database).unwrap();
@@ -47,4 +57,16 @@ pub fn forget_outcome(database: &Path, id: &JobId, function: &str) {
         params![id.as_str(), function],
     );
     assert!(changed.unwrap() > 0);
+}
+
+/// Makes a completed job be one that failed, and that ran a version which nobody has any more.
+pub fn fail_with_another_plugin(database: &Path, id: &str) {
+    let db = Connection::open(database).unwrap();
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let failure = r#"{"code":"no_luck","message":"it did not work out","retry_safe":true}"#;
+    let changed = db.execute(
+        "UPDATE jobs SET status = 'failed', failure = ?3, plugin_digest = ?2 WHERE id = ?1",
+        params![id, digest, failure],
+    );
+    assert_eq!(changed.unwrap(), 1);
 }

@@ -2,6 +2,7 @@
 //! real sshd. Whatever becomes of the tests, a guardian process takes everything down again.
 
 mod guardian;
+mod images;
 mod machine;
 mod parts;
 
@@ -33,6 +34,11 @@ pub fn skip(test: &str, why: &str) {
         "{test} cannot run: {why}, and WINDLASS_REQUIRE_REAL_PARTS is set"
     );
     println!("SKIPPED: {test}: {why}");
+}
+
+/// Where what is costly to make is kept between runs, whatever makes it.
+pub fn cache() -> std::path::PathBuf {
+    parts::cache().with_file_name("")
 }
 
 /// An engine with machines.

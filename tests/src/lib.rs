@@ -1,5 +1,19 @@
 //! What the tests share: fakes of the outside.
 
+/// An agent's client.
+pub mod agent;
+/// Agents' clients that nobody here wrote.
+pub mod agent_kit;
+/// Apps made for tests.
+pub mod apps;
+/// A proxy that adds a token.
+pub mod bearer_proxy;
+/// One effect at a time, past any plugin.
+pub mod bench;
+/// What a job ran on servers.
+pub mod commands;
+/// Versions of a plugin that tells its own version.
+pub mod echo;
 /// What the fakes of clouds share.
 pub mod fake_cloud;
 /// A Cloudflare of our own.
@@ -8,6 +22,8 @@ pub mod fake_cloudflare;
 pub mod fake_digitalocean;
 /// A Hetzner Cloud of our own.
 pub mod fake_hetzner;
+/// A Portainer of our own.
+pub mod fake_portainer;
 /// A host as its users have it: the real program.
 pub mod host_process;
 /// Changes that only a crash or a bad plugin makes.

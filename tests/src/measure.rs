@@ -8,8 +8,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use async_trait::async_trait;
+use bindings::{Clock, Guest};
+use serde_json::{Value, json};
+use tests::echo::{KEPT, patched};
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, StoreLimits};
+use wasmtime_wasi::WasiCtx;
+use windlass::plugins::engine::{Engine, Prepared};
+use windlass::plugins::plugin::Plugin;
 
 /// Requests of each series.
 const REQUESTS: usize = 640;
@@ -32,6 +40,14 @@ async fn main() -> Result<()> {
     println!("start, warm                     {:>9.1} ms", ms(began.elapsed()));
     println!("idle memory (RSS)               {:>9.1} MB", host.memory_mb()?);
 
+    let fresh = instantiations(&home.path().join("code")).await?;
+    println!(
+        "a fresh instance of a plugin    p50 {:>6.0} µs · p99 {:>6.0} µs",
+        1000.0 * ms(at(&fresh, 50)),
+        1000.0 * ms(at(&fresh, 99))
+    );
+    let active = host.activations(home.path()).await?;
+    report("plugin's file renamed → active", &active);
     report("GET /health, 1 client", &host.series("h", 1, Kind::Health).await?);
     let alone = host.series("a", 1, Kind::Create).await?;
     report("POST /api/servers, 1 client", &alone);
@@ -69,6 +85,35 @@ impl Host {
         let url = line.trim().strip_prefix("listening on ").context(line.clone())?.to_owned();
         let token = std::fs::read_to_string(home.join("home/token"))?.trim().to_owned();
         Ok(Self { child, url, token, client: reqwest::Client::new() })
+    }
+
+    /// How long it takes from a rename into the watched directory until new jobs run the version.
+    async fn activations(&self, home: &Path) -> Result<Vec<Duration>> {
+        let path = format!("{}/api/plugins", self.url);
+        let added = self.client.post(format!("{path}?accept_grants=true"));
+        let added =
+            added.header("Content-Type", "application/wasm").body(KEPT).bearer_auth(&self.token);
+        ensure!(added.send().await?.status() == 201, "the first version is not taken");
+        let (part, whole) = (home.join("home/plugins/part"), home.join("home/plugins/echo.wasm"));
+        let mut took = Vec::new();
+        for number in 2..=9 {
+            let version = format!("7.7.{number}");
+            std::fs::write(&part, patched(KEPT, "7.7.1", &version))?;
+            let began = Instant::now();
+            std::fs::rename(&part, &whole)?;
+            loop {
+                let shown = self.client.get(format!("{path}/echo-versions"));
+                let shown = shown.bearer_auth(&self.token).send().await?.text().await?;
+                let shown: Value = serde_json::from_str(&shown)?;
+                if shown["active"]["version"] == version.as_str() {
+                    break;
+                }
+                ensure!(began.elapsed() < Duration::from_secs(60), "{version} is never active");
+            }
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        Ok(took)
     }
 
     fn memory_mb(&self) -> Result<f64> {
@@ -127,6 +172,49 @@ impl Drop for Host {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// How long it takes to have a new instance of a small plugin, in a store of its own.
+async fn instantiations(cache: &Path) -> Result<Vec<Duration>> {
+    let engine = Arc::new(Engine::new(cache)?);
+    let plugin = Arc::new(Plugin::read(KEPT)?);
+    let Prepared::Operation(prepared) = plugin.prepared(&engine).await? else {
+        bail!("it is no operation")
+    };
+    let mut took = Vec::new();
+    for _ in 0..10 * REQUESTS {
+        let guest = Guest {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+            limits: StoreLimits::default(),
+            clock: Arc::new(Stopped),
+            host: Box::new(()),
+        };
+        let began = Instant::now();
+        let mut store = Store::new(engine.inner(), guest);
+        store.set_epoch_deadline(1_000);
+        let fresh = prepared.instantiate_async(&mut store).await;
+        fresh.map_err(|error| anyhow!("{error:#}"))?;
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    Ok(took)
+}
+
+/// A clock that nobody asks.
+struct Stopped;
+
+#[async_trait]
+impl Clock for Stopped {
+    fn wall(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn monotonic(&self) -> u64 {
+        0
+    }
+
+    async fn sleep_until(&self, _monotonic: u64) {}
 }
 
 /// What the disk needs for one small durable write, many times.

@@ -1,4 +1,4 @@
-//! A TCP proxy on loopback that can cut its connections and refuse new ones.
+//! A TCP proxy that can cut its connections and refuse new ones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub struct Proxy {
     address: SocketAddr,
     /// Connections of an older generation are cut; none are taken while it is `None`.
     generation: watch::Sender<Option<u64>>,
+    /// Where new connections go.
+    there: watch::Sender<SocketAddr>,
     next: AtomicU64,
     carried: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
@@ -22,13 +24,20 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy to this loopback port.
     pub async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::between(here, SocketAddr::from(([127, 0, 0, 1], port))).await
+    }
+
+    /// A proxy that listens at one address and leads to another.
+    pub async fn between(here: SocketAddr, there: SocketAddr) -> Self {
+        let listener = TcpListener::bind(here).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (generation, current) = watch::channel(Some(0));
         let carried = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, port, current, carried.clone()));
-        Self { address, generation, next: AtomicU64::new(1), carried, _tasks: tasks }
+        let (there, target) = watch::channel(there);
+        tasks.spawn(serve(listener, target, current, carried.clone()));
+        Self { address, generation, there, next: AtomicU64::new(1), carried, _tasks: tasks }
     }
 
     /// Where it listens.
@@ -39,6 +48,12 @@ impl Proxy {
     /// How many connections it took on so far.
     pub fn connections(&self) -> u64 {
         self.carried.load(Ordering::SeqCst)
+    }
+
+    /// Cuts all connections; new ones lead to this loopback port.
+    pub fn lead_to(&self, port: u16) {
+        self.there.send_replace(SocketAddr::from(([127, 0, 0, 1], port)));
+        self.cut();
     }
 
     /// Cuts all connections; new ones are taken.
@@ -55,7 +70,7 @@ impl Proxy {
 
 async fn serve(
     listener: TcpListener,
-    port: u16,
+    there: watch::Receiver<SocketAddr>,
     current: watch::Receiver<Option<u64>>,
     carried: Arc<AtomicU64>,
 ) {
@@ -64,8 +79,9 @@ async fn serve(
         let mut current = current.clone();
         let Some(mine) = *current.borrow_and_update() else { continue };
         carried.fetch_add(1, Ordering::SeqCst);
+        let there = *there.borrow();
         connections.spawn(async move {
-            let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+            let Ok(mut far) = TcpStream::connect(there).await else { return };
             tokio::select! {
                 _ = copy_bidirectional(&mut near, &mut far) => {}
                 _ = current.wait_for(|generation| *generation != Some(mine)) => {}

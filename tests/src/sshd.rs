@@ -28,6 +28,11 @@ pub struct Sshd {
 impl Sshd {
     /// Starts one. None, and a line that says so, where there is no sshd or this user may not.
     pub fn start(test: &str) -> Option<Self> {
+        Self::start_with(test, "")
+    }
+
+    /// The same, whose commands have these variables in their environment, as `A=b C=d`.
+    pub fn start_with(test: &str, environment: &str) -> Option<Self> {
         if !Path::new(SSHD).exists() {
             crate::lab::skip(test, "sshd is not installed");
             return None;
@@ -49,7 +54,7 @@ impl Sshd {
              AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nMaxStartups 100\n\
-             SetEnv HOME={at}\n"
+             SetEnv HOME={at} {environment}\n"
         );
         fs::write(folder.path().join("config"), config).unwrap();
         let process = Command::new(SSHD)

@@ -5,6 +5,7 @@ mod contract;
 mod guest;
 mod wasi;
 
+pub use contract::app::{App, AppPre};
 pub use contract::{Operation, OperationPre, windlass};
 pub use guest::{Clock, Guest};
 pub use wasi::wasi_linker;

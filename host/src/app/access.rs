@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::repeats::Repeats;
 use crate::error::{Error, ErrorKind};
 
 /// How much a token allows; each includes those before it.
@@ -72,6 +73,7 @@ pub struct Reader {
 pub struct Operator {
     pub(super) app: Arc<App>,
     pub(super) by: String,
+    pub(super) repeats: Repeats,
 }
 
 /// What a caller may who may do all.
@@ -94,7 +96,7 @@ impl Reader {
     /// The same caller, if he may make jobs.
     pub fn operator(self) -> Result<Operator, Error> {
         self.caller.has(Scope::Operate)?;
-        Ok(Operator { app: self.app, by: self.caller.name })
+        Ok(Operator { app: self.app, by: self.caller.name, repeats: Repeats::default() })
     }
 
     /// The same caller, if he may do all.

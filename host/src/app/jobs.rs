@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::access::{Operator, Reader};
+use crate::effects::remains::{self, Trace};
 use crate::error::{Error, ErrorKind};
 use crate::model::job::{JobRecord, JobStatus};
 use crate::model::journal::{Class, Entry, Event, LogLevel};
@@ -23,8 +24,6 @@ const SHOWN_LINES: usize = 50;
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 /// A watcher looks after so long even when nothing woke it.
 const SAFETY_POLL: Duration = Duration::from_secs(15);
-/// How many earlier jobs an estimate is made of.
-const HISTORY: usize = 20;
 /// How much of a journal is read at a time.
 const CHUNK: usize = 500;
 
@@ -81,7 +80,7 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// Something that a job changed outside.
+/// Something that a job changed outside, and that is still so.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct DoneEffect {
     /// Its number in the job, from 0.
@@ -140,12 +139,6 @@ impl Reader {
         Ok((lines.into_iter().map(LogLine::from).collect(), total))
     }
 
-    /// The journal of a job after this entry, in order.
-    pub async fn journal(&self, id: &JobId, after: u64, limit: usize) -> Result<Vec<Entry>, Error> {
-        self.app.known_job(id).await?;
-        Ok(self.app.store.journal(id, after, limit).await?)
-    }
-
     /// What happens to a job after this entry of its journal, until it ends.
     pub async fn watch(&self, id: &JobId, after: u64) -> Result<Watch, Error> {
         let changes = self.app.store.changes();
@@ -185,7 +178,7 @@ impl Operator {
 }
 
 impl App {
-    async fn known_job(&self, id: &JobId) -> Result<JobRecord, Error> {
+    pub(super) async fn known_job(&self, id: &JobId) -> Result<JobRecord, Error> {
         self.store.job(id).await?.ok_or_else(|| no_such_job(id))
     }
 
@@ -202,34 +195,34 @@ impl App {
         }
     }
 
-    /// The median of earlier jobs of the same operation that completed.
-    async fn estimate(&self, job: &JobRecord) -> Result<Option<Timestamp>, Error> {
-        let (JobStatus::Running, Some(started)) = (job.status, job.started_at) else {
-            return Ok(None);
-        };
-        let filter = JobFilter {
-            status: vec![JobStatus::Completed],
-            operation: Some(job.operation.clone()),
-            limit: HISTORY,
-            ..JobFilter::default()
-        };
-        let earlier = self.store.jobs(&filter).await?.items;
-        let took: Vec<SignedDuration> = earlier
-            .iter()
-            .filter_map(|job| Some(job.completed_at?.duration_since(job.started_at?)))
-            .collect();
-        Ok(median(took).and_then(|median| started.checked_add(median).ok()))
+    /// What a job changed outside, or may have changed, and did not take back.
+    async fn effects(&self, id: &JobId) -> Result<Vec<DoneEffect>, Error> {
+        let traces = remains::traces(&self.whole_journal(id).await?);
+        Ok(remains::remains(&traces).into_iter().map(DoneEffect::of).collect())
     }
 
-    /// What a job changed outside, or may have changed.
-    async fn effects(&self, id: &JobId) -> Result<Vec<DoneEffect>, Error> {
-        let mut effects: Vec<DoneEffect> = Vec::new();
-        let mut after = 0;
+    /// A job's journal from its first entry to its last.
+    pub(super) async fn whole_journal(&self, id: &JobId) -> Result<Vec<Entry>, Error> {
+        let mut journal: Vec<Entry> = Vec::new();
         loop {
+            let after = journal.last().map_or(0, |entry| entry.seq);
             let entries = self.store.journal(id, after, CHUNK).await?;
-            let Some(last) = entries.last() else { return Ok(effects) };
-            after = last.seq;
-            entries.into_iter().for_each(|entry| note_effect(&mut effects, entry.event));
+            if entries.is_empty() {
+                return Ok(journal);
+            }
+            journal.extend(entries);
+        }
+    }
+}
+
+impl DoneEffect {
+    fn of(trace: &Trace) -> Self {
+        let outcome = if trace.is_unknown() { "unknown" } else { "done" };
+        Self {
+            ordinal: trace.ordinal,
+            function: trace.function.clone(),
+            class: trace.class,
+            outcome: outcome.to_owned(),
         }
     }
 }
@@ -276,7 +269,7 @@ impl From<storage::LogLine> for LogLine {
 }
 
 /// Waits until something happened to the job, or may have. False when nothing will any more.
-async fn woken(changes: &mut Receiver<Change>, id: &JobId) -> bool {
+pub(super) async fn woken(changes: &mut Receiver<Change>, id: &JobId) -> bool {
     loop {
         match changes.recv().await {
             Ok(Change::Job(job)) if job == *id => return true,
@@ -285,35 +278,6 @@ async fn woken(changes: &mut Receiver<Change>, id: &JobId) -> bool {
             Err(RecvError::Closed) => return false,
         }
     }
-}
-
-fn note_effect(effects: &mut Vec<DoneEffect>, event: Event) {
-    match event {
-        Event::Intent { ordinal, function, class, .. } if class != Class::Read => {
-            effects.retain(|effect| effect.ordinal != ordinal);
-            effects.push(DoneEffect { ordinal, function, class, outcome: "unknown".to_owned() });
-        }
-        Event::Outcome { ordinal, function, class, result, .. } if class != Class::Read => {
-            effects.retain(|effect| effect.ordinal != ordinal);
-            match result {
-                Ok(_) => {
-                    let outcome = "done".to_owned();
-                    effects.push(DoneEffect { ordinal, function, class, outcome });
-                }
-                Err(failure) if failure.code == "outcome_unknown" => {
-                    let outcome = "unknown".to_owned();
-                    effects.push(DoneEffect { ordinal, function, class, outcome });
-                }
-                Err(_) => {}
-            }
-        }
-        _ => {}
-    }
-}
-
-fn median(mut took: Vec<SignedDuration>) -> Option<SignedDuration> {
-    took.sort_unstable();
-    took.get(took.len() / 2).copied()
 }
 
 /// Parameters hold references to secrets, not secrets; what looks like one all the same is masked.
@@ -341,7 +305,7 @@ fn is_secret(name: &str) -> bool {
         .any(|word| name.ends_with(word))
 }
 
-fn no_such_job(id: &JobId) -> Error {
+pub(super) fn no_such_job(id: &JobId) -> Error {
     Error::new(ErrorKind::NotFound, "no_such_job", format!("There is no job `{id}`."))
         .with_next("GET /api/jobs")
 }

@@ -9,19 +9,21 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::app::access::{Operator, Reader};
+use crate::app::apps::{names, refusals};
 use crate::effects::references;
 use crate::error::{Error, ErrorKind, FieldError, sentence};
 use crate::model::catalogue::Catalogue;
 use crate::model::names::{Identity, InvalidName, JobId, OperationName, ProviderKind, ServerName};
-use crate::model::server::{Server, ServerStatus, SshAccess};
+use crate::model::server::{AppsOnIt, Protection, Server, ServerStatus, SshAccess};
+use crate::plugins::descriptor::Kind;
 use crate::ssh::{Command, Output, SshError};
 use crate::storage::{AuditRecord, IdempotencyKey, NewJob, ServerChange, StorageError, Submitted};
 use crate::vault::masks::Masks;
 
 /// How long an idempotency key is remembered.
-const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const KEY_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// How often a job's id is made anew when it is taken.
-const ID_TRIES: u32 = 8;
+pub(super) const ID_TRIES: u32 = 8;
 /// The most of a command that the audit log keeps, in characters.
 const AUDITED: usize = 4096;
 
@@ -51,6 +53,28 @@ pub struct RequestKey {
     pub key: String,
     /// SHA-256 of what he asks for, hex.
     pub request: String,
+}
+
+/// How a server is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// Whether its DNS records stay.
+    pub keep_dns: bool,
+    /// What becomes of the apps on it.
+    pub apps: AppsOnIt,
+    /// Whether it goes although its provider cannot be sure that it is gone.
+    pub force: bool,
+}
+
+impl RequestKey {
+    /// The key as this caller's.
+    pub(super) fn of(&self, by: &str, now: Timestamp) -> IdempotencyKey {
+        IdempotencyKey {
+            key: format!("{by}:{}", self.key),
+            request: self.request.clone(),
+            since: now - KEY_LIFE,
+        }
+    }
 }
 
 /// A command for a server.
@@ -109,15 +133,22 @@ impl Operator {
     pub async fn delete_server(
         &self,
         name: ServerName,
-        keep_dns: bool,
+        how: Deletion,
         key: Option<RequestKey>,
     ) -> Result<JobId, Error> {
         // A caller with a key may ask again while the server is on its way out.
-        if key.is_none() && self.app.known_server(&name).await?.status == ServerStatus::Deleting {
+        let may_repeat = key.is_some() || self.joins();
+        if !may_repeat && self.app.known_server(&name).await?.status == ServerStatus::Deleting {
             return Err(busy(&name, "is being deleted already"));
         }
-        let params = json!({ "name": name, "keep_dns": keep_dns });
-        let (change, now) = (ServerChange::Deleting(name.clone()), Timestamp::now());
+        let mut params = json!({ "name": name, "keep_dns": how.keep_dns });
+        if how.force
+            && let Value::Object(fields) = &mut params
+        {
+            fields.insert("force".to_owned(), Value::Bool(true));
+        }
+        let change = ServerChange::Deleting { server: name.clone(), apps: how.apps };
+        let now = Timestamp::now();
         self.submit("delete_server", Wish { server: name, params, change, key, now }).await
     }
 
@@ -184,13 +215,27 @@ impl Operator {
         let operation: OperationName =
             operation.parse().map_err(|error: InvalidName| Error::internal(error))?;
         self.app.check_params(&operation, &wish.params)?;
+        let _alone = if self.joins() { Some(self.app.starting.lock().await) } else { None };
+        if self.joins()
+            && let Some(job) = self.unfinished(&operation, &wish.server, &wish.params).await?
+        {
+            return Ok(job);
+        }
         for _ in 0..ID_TRIES {
             let job = self.new_job(&operation, &wish);
             match self.app.store.submit(job).await {
                 Ok(Submitted::Job(id) | Submitted::Before(id)) => return Ok(id),
                 Ok(Submitted::KeyReused) => return Err(key_reused()),
+                Ok(Submitted::ServerExists(server)) if self.joins() => {
+                    let made = self.made(&operation, &wish).await?;
+                    return made.ok_or_else(|| exists(&server));
+                }
                 Ok(Submitted::ServerExists(server)) => return Err(exists(&server)),
                 Ok(Submitted::NoSuchServer) => return Err(no_such_server(&wish.server)),
+                Ok(Submitted::DomainTaken(other)) => {
+                    return Err(names::domain_taken(&wish.params, &other));
+                }
+                Ok(refused) => return Err(refusals::about_apps(&wish.server, refused)),
                 Err(StorageError::Duplicate) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -199,11 +244,7 @@ impl Operator {
     }
 
     fn new_job(&self, operation: &OperationName, wish: &Wish) -> NewJob {
-        let idempotency = wish.key.as_ref().map(|key| IdempotencyKey {
-            key: format!("{}:{}", self.by, key.key),
-            request: key.request.clone(),
-            since: wish.now - KEY_LIFE,
-        });
+        let idempotency = wish.key.as_ref().map(|key| key.of(&self.by, wish.now));
         NewJob {
             id: JobId::new(wish.now, rand::random()),
             operation: operation.clone(),
@@ -234,11 +275,20 @@ impl App {
     }
 
     /// What the plugin will say of these parameters, said before there is a job.
-    fn check_params(&self, operation: &OperationName, params: &Value) -> Result<(), Error> {
+    pub(super) fn check_params(
+        &self,
+        operation: &OperationName,
+        params: &Value,
+    ) -> Result<(), Error> {
         let plugin = self.catalog.active(operation).ok_or_else(|| {
             let message = format!("No plugin of this host provides `{operation}`.");
             Error::new(ErrorKind::Unavailable, "no_plugin", message).with_next("GET /api/plugins")
         })?;
+        // An app's schema is about its configuration, which was checked when it was asked for; its
+        // secrets are references by now.
+        if plugin.descriptor.kind == Kind::App {
+            return Ok(());
+        }
         plugin.check_params(params).map_err(|wrong| {
             let fields: Vec<FieldError> = wrong
                 .into_iter()
@@ -265,6 +315,8 @@ fn new_record(wanted: &WantedServer, provider: ProviderKind, created_at: Timesta
         setup: BTreeMap::new(),
         dns: BTreeMap::new(),
         apps: Vec::new(),
+        deletion_protection: Protection::default(),
+        protected: false,
         simulated: provider == ProviderKind::Sandbox,
     }
 }
@@ -319,7 +371,7 @@ fn check_offer(
 }
 
 /// The names that may have been meant, nearest first, as the end of a sentence.
-fn near(name: &str, names: &[&str]) -> String {
+pub(super) fn near(name: &str, names: &[&str]) -> String {
     let far = (name.chars().count() / 2).max(2);
     let mut near: Vec<(usize, &str)> = names
         .iter()
@@ -338,7 +390,7 @@ fn near(name: &str, names: &[&str]) -> String {
     format!("{opening} {}{end}", listed.join(", "))
 }
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(60).collect::<String>().escape_debug().to_string()
 }
 
@@ -369,6 +421,7 @@ fn exec_error(masks: &Masks, error: SshError) -> Error {
             Error::new(ErrorKind::Upstream, "ssh_unreachable", message)
         }
         SshError::HostKeyMismatch { .. }
+        | SshError::CommandOutOfSight { .. }
         | SshError::LoginRefused { .. }
         | SshError::CommandInterrupted { .. }
         | SshError::Refused { .. }
@@ -381,12 +434,12 @@ fn exec_error(masks: &Masks, error: SshError) -> Error {
     }
 }
 
-fn no_such_server(name: &ServerName) -> Error {
+pub(super) fn no_such_server(name: &ServerName) -> Error {
     Error::new(ErrorKind::NotFound, "no_such_server", format!("There is no server `{name}`."))
         .with_next("GET /api/servers")
 }
 
-fn exists(server: &Server) -> Error {
+pub(super) fn exists(server: &Server) -> Error {
     let name = &server.name;
     let message = if server.status == ServerStatus::Creating {
         format!("A server `{name}` is being created already.")
@@ -404,7 +457,7 @@ pub(super) fn busy(name: &ServerName, why: &str) -> Error {
         .with_next(format!("GET /api/jobs?server={name}"))
 }
 
-fn key_reused() -> Error {
+pub(super) fn key_reused() -> Error {
     let message = "This Idempotency-Key came before with another request: use a new key.";
     Error::new(ErrorKind::Invalid, "idempotency_key_reused", message)
 }

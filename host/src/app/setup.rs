@@ -8,7 +8,7 @@ use crate::app::servers::{RequestKey, Wish, busy};
 use crate::error::{Error, FieldError};
 use crate::model::dns::DnsName;
 use crate::model::names::{JobId, ServerName};
-use crate::model::server::ServerStatus;
+use crate::model::server::{ServerStatus, domain_asked};
 use crate::storage::ServerChange;
 
 /// How a server is set up.
@@ -50,7 +50,9 @@ impl Operator {
                 fields.insert(field.to_owned(), Value::String(value.to_ascii_lowercase()));
             }
         }
-        let (change, now) = (ServerChange::None, Timestamp::now());
+        let domain = domain_asked(&params);
+        let (change, now) =
+            (ServerChange::SettingUp { server: name.clone(), domain }, Timestamp::now());
         self.submit("setup_server", Wish { server: name, params, change, key, now }).await
     }
 }

@@ -19,7 +19,7 @@ use crate::storage::{AuditRecord, StorageError, Store, Token};
 /// What the first start's token is called.
 const FIRST: &str = "admin";
 /// The file in the home that holds it.
-const FILE: &str = "token";
+pub(super) const FILE: &str = "token";
 
 /// The tokens that are good, by hash. Looking one up by its hash takes no time that depends on how
 /// much of a wrong token is right.

@@ -3,16 +3,14 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::app::database;
 use crate::app::home::{self, Home};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
-use crate::storage::sqlite::{Options, Sqlite};
+use crate::storage::sqlite::Sqlite;
 use crate::storage::{AuditRecord, Store};
 use crate::vault::rotation::{Rotated, Rotation};
 use crate::vault::source::Source;
-
-/// The database's file in the home.
-pub(super) const DATABASE: &str = "windlass.db";
 
 /// Seals everything with a new key. Wherever it is cut off, the next start opens with the old key
 /// or with the new one.
@@ -21,14 +19,14 @@ pub(super) const DATABASE: &str = "windlass.db";
 /// When a host uses the home, or its key is not at hand.
 #[tracing::instrument(skip_all, fields(home = %config.home.display()))]
 pub async fn rotate(config: &Config, to: Source) -> Result<Rotated, Error> {
-    let database = config.home.join(DATABASE);
-    if !database.exists() {
+    let file = database::of(&config.home);
+    if !file.exists() {
         let message =
             format!("There is nothing to seal anew: {} is no home yet.", { config.home.display() });
         return Err(Error::new(ErrorKind::NotFound, "no_home", message));
     }
     let home = Home::open(&config.home).await?;
-    let store: std::sync::Arc<dyn Store> = Sqlite::open(&database, &Options::default())?;
+    let store: std::sync::Arc<dyn Store> = Sqlite::open(&file, &database::options(home.path()))?;
     let rotated = seal_anew(&home, &store, config, to).await;
     store.close().await;
     home.leave();

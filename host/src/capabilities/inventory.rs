@@ -6,8 +6,8 @@ use serde_json::Value;
 use wasmtime::Result as Trap;
 
 use crate::capabilities::{Capabilities, invalid, parsed};
+use crate::effects::apps::{ListApps, ReadApp, RemoveApp, UpdateApp};
 use crate::effects::inventory::{ListServers, ReadServer, RemoveServer, UpdateServer};
-use crate::effects::unsupported::Unsupported;
 
 impl Host for Capabilities {
     async fn get_server(&mut self, name: String) -> Trap<Result<Option<String>, Failure>> {
@@ -34,32 +34,34 @@ impl Host for Capabilities {
 
     async fn get_app(
         &mut self,
-        _server: String,
-        _name: String,
+        server: String,
+        name: String,
     ) -> Trap<Result<Option<String>, Failure>> {
-        let answer = self.perform(app("get-app")).await?;
-        Ok(answer.map(|()| None))
+        let effect = ReadApp { server: parsed!(&server), name: parsed!(&name) };
+        let record = self.perform(effect).await?;
+        Ok(record.map(|record| record.map(|value| value.to_string())))
     }
 
-    async fn list_apps(&mut self, _server: String) -> Trap<Result<Vec<String>, Failure>> {
-        let answer = self.perform(app("list-apps")).await?;
-        Ok(answer.map(|()| Vec::new()))
+    async fn list_apps(&mut self, server: String) -> Trap<Result<Vec<String>, Failure>> {
+        let records = self.perform(ListApps { server: parsed!(&server) }).await?;
+        Ok(records.map(|records| records.iter().map(Value::to_string).collect()))
     }
 
     async fn put_app(
         &mut self,
-        _server: String,
-        _name: String,
-        _app: String,
+        server: String,
+        name: String,
+        app: String,
     ) -> Trap<Result<(), Failure>> {
-        self.perform(app("put-app")).await
+        let (server, name) = (parsed!(&server), parsed!(&name));
+        let patch = match serde_json::from_str(&app) {
+            Ok(patch) => patch,
+            Err(error) => return Ok(Err(invalid(&format!("the patch is no JSON: {error}")))),
+        };
+        self.perform(UpdateApp { server, name, patch }).await
     }
 
-    async fn delete_app(&mut self, _server: String, _name: String) -> Trap<Result<(), Failure>> {
-        self.perform(app("delete-app")).await
+    async fn delete_app(&mut self, server: String, name: String) -> Trap<Result<(), Failure>> {
+        self.perform(RemoveApp { server: parsed!(&server), name: parsed!(&name) }).await
     }
-}
-
-const fn app(function: &'static str) -> Unsupported {
-    Unsupported { interface: "inventory", function }
 }

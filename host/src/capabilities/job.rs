@@ -19,7 +19,8 @@ const MOST_STEPS: usize = 100;
 impl Host for Capabilities {
     fn id(&mut self) -> Result<String> {
         self.count()?;
-        Ok(self.job.record.id.to_string())
+        // A retry that takes its predecessor's outcomes must be told what that one was told.
+        Ok(self.job.record.root.to_string())
     }
 
     fn plan(&mut self, steps: Vec<String>) -> Result<()> {

@@ -26,7 +26,9 @@ impl Host for Capabilities {
             0 => USUAL_TIMEOUT,
             milliseconds => Duration::from_millis(milliseconds),
         };
-        let log = || Arc::new(JobLog::new(Arc::clone(&self.job)));
+        let more = options.more.into_iter();
+        let quiet_prefix = more.rev().find(|(name, _)| name == "quiet-prefix").map(|(_, it)| it);
+        let log = || Arc::new(JobLog { job: Arc::clone(&self.job), quiet_prefix });
         let effect = Exec {
             server: parsed!(&server),
             command,

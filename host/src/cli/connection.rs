@@ -2,9 +2,12 @@
 //! of this process for as long as the command takes.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -37,14 +40,17 @@ pub(super) enum Need {
 /// A host that can be asked.
 pub(super) struct Connection {
     client: reqwest::Client,
-    url: String,
+    /// Where the host listens. One that starts again on its home may listen elsewhere.
+    url: ArcSwap<String>,
     token: SecretString,
+    /// The home whose host this is, unless it was named by its address or is part of this process.
+    home: Option<PathBuf>,
     embedded: Option<Embedded>,
 }
 
 /// A host that is part of this process.
 struct Embedded {
-    app: std::sync::Arc<App>,
+    app: Arc<App>,
     end: CancellationToken,
     tasks: TaskTracker,
 }
@@ -61,22 +67,32 @@ impl Connection {
         if let Some(url) = target.url {
             let home = config.as_ref().ok().map(|config| config.home.as_path());
             let token = token(target.token, home)?;
-            let url = url.trim_end_matches('/').to_owned();
-            return Ok(Self { client, url, token, embedded: None });
+            let url = ArcSwap::from_pointee(url.trim_end_matches('/').to_owned());
+            return Ok(Self { client, url, token, home: None, embedded: None });
         }
         let mut config = config.map_err(|error| usage(&error))?;
         if let Some(occupant) = home::occupant(&config.home) {
             let address = address_of(&config.home, occupant).await?;
             let token = token(target.token, Some(&config.home))?;
-            return Ok(Self { client, url: format!("http://{address}"), token, embedded: None });
+            let url = ArcSwap::from_pointee(format!("http://{address}"));
+            return Ok(Self { client, url, token, home: Some(config.home), embedded: None });
         }
         if need == Need::Looking {
             config.workers = 0;
         }
         let (embedded, address) = Embedded::start(&config).await?;
         let token = SecretString::from(embedded.app.own_token());
-        let url = format!("http://{address}");
-        Ok(Self { client, url, token, embedded: Some(embedded) })
+        let url = ArcSwap::from_pointee(format!("http://{address}"));
+        Ok(Self { client, url, token, home: None, embedded: Some(embedded) })
+    }
+
+    /// Looks where the host of the home listens now. Whoever waits for a host that was started
+    /// again calls this before asking it anew.
+    pub(super) fn find_again(&self) {
+        let occupant = self.home.as_deref().and_then(home::occupant);
+        if let Some(address) = occupant.and_then(|occupant| occupant.address) {
+            self.url.store(Arc::new(format!("http://{address}")));
+        }
     }
 
     /// Whether the host ends with this process.
@@ -94,6 +110,27 @@ impl Connection {
         body(self.send(Method::POST, path, Some(body_)).await?).await
     }
 
+    /// Sends a component, and answers what the host says.
+    pub(super) async fn post_component(
+        &self,
+        path: &str,
+        component: Vec<u8>,
+    ) -> Result<Value, Refusal> {
+        let request = self.client.post(self.address(path)).bearer_auth(self.token.expose_secret());
+        let request = request.header("Content-Type", "application/wasm").body(component);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            body(response).await
+        } else {
+            Err(refused(response).await)
+        }
+    }
+
+    /// Changes something, and answers what the host says.
+    pub(super) async fn patch(&self, path: &str, body_: &Value) -> Result<Value, Refusal> {
+        body(self.send(Method::PATCH, path, Some(body_)).await?).await
+    }
+
     /// Deletes, and answers what the host says.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Refusal> {
         body(self.send(Method::DELETE, path, None).await?).await
@@ -107,9 +144,33 @@ impl Connection {
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
 
+    /// Sends an agent's message.
+    pub(super) async fn agent_request(
+        &self,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    ) -> reqwest::Result<Response> {
+        let request =
+            self.client.post(self.address("/mcp")).bearer_auth(self.token.expose_secret());
+        let request = request
+            .header(ACCEPT, "application/json, text/event-stream")
+            .header(CONTENT_TYPE, "application/json");
+        headers
+            .into_iter()
+            .fold(request, |it, (name, value)| it.header(name, value))
+            .body(body)
+            .send()
+            .await
+    }
+
     /// Ends the host, if it is part of this process: what runs goes on with the next one.
     pub(super) async fn close(self) {
-        if let Some(embedded) = self.embedded {
+        self.end().await;
+    }
+
+    /// The same, when others may still hold it.
+    pub(super) async fn end(&self) {
+        if let Some(embedded) = &self.embedded {
             embedded.stop().await;
         }
     }
@@ -137,12 +198,12 @@ impl Connection {
     }
 
     fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+        format!("{}{path}", self.url.load())
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Refusal {
         let reason = root_cause(error);
-        let message = format!("The host at {} cannot be reached: {reason}.", self.url);
+        let message = format!("The host at {} cannot be reached: {reason}.", self.url.load());
         Refusal::new(Exit::Unreachable, message).with_next("windlass serve")
     }
 }
@@ -162,7 +223,7 @@ impl Embedded {
         Ok((Self { app, end, tasks }, address))
     }
 
-    async fn stop(self) {
+    async fn stop(&self) {
         self.end.cancel();
         self.tasks.wait().await;
         self.app.stop().await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
@@ -32,6 +33,8 @@ impl<'a> Progress<'a> {
         match event.name.as_str() {
             "progress" => self.percent(event.content.get("progress").and_then(Value::as_u64)),
             "step" => self.step(text("step")),
+            // For the plugin's author, who reads the log.
+            "log" if text("level") == "debug" => {}
             "log" => self.line(&format!("       {:5} {}", text("level"), text("message"))),
             "status" => self.status(&event.content),
             _ => {}
@@ -53,9 +56,7 @@ impl<'a> Progress<'a> {
     }
 
     fn step(&mut self, step: &str) {
-        if self.meter.is_some() && !self.step.is_empty() {
-            self.line(&format!("   \u{2713}   {}", self.step));
-        }
+        self.step_done();
         step.clone_into(&mut self.step);
         match &self.meter {
             Some(meter) => meter.set_message(step.to_owned()),
@@ -69,12 +70,18 @@ impl<'a> Progress<'a> {
             ("running", Some(attempt)) if attempt > 1 => {
                 self.line(&format!("       the job goes on (attempt {attempt})"));
             }
-            ("completed", _) if self.meter.is_some() && !self.step.is_empty() => {
-                self.line(&format!("   \u{2713}   {}", self.step));
-            }
-            ("completed", _) if self.meter.is_none() => self.line(" 100 % completed"),
+            ("completed", _) if self.meter.is_some() => self.step_done(),
+            ("completed", _) => self.line(" 100 % completed"),
             ("", _) => self.line("       somebody wants the job to stop"),
             _ => {}
+        }
+    }
+
+    /// On a terminal, where the bar only shows the step that runs.
+    fn step_done(&self) {
+        if self.meter.is_some() && !self.step.is_empty() {
+            let done = style("\u{2713}").green().for_stderr();
+            self.line(&format!("   {done}   {}", self.step));
         }
     }
 
@@ -88,7 +95,8 @@ impl<'a> Progress<'a> {
 
 fn new_bar() -> ProgressBar {
     let meter = ProgressBar::new(100);
-    let style = ProgressStyle::with_template("{spinner} {bar:32} {pos:>3} %  {elapsed}  {msg}");
+    let style =
+        ProgressStyle::with_template("{spinner} {bar:32.cyan} {pos:>3} %  {elapsed}  {msg}");
     meter.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     meter.enable_steady_tick(TICK);
     meter

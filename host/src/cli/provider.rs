@@ -8,13 +8,21 @@ use crate::cli::connection::{Connection, Need};
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
+use crate::model::names::ProviderKind;
+
+/// Examples, after the help.
+pub(super) const EXAMPLES: &str = "Examples:\n  windlass config provider hetzner < token.txt\n  \
+    windlass config cloudflare < token.txt";
 
 /// What can be configured.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Say how a provider is reached; its token is read from standard input
+    #[command(
+        after_help = "Examples:\n  windlass config provider hetzner --default < token.txt\n  windlass config provider sandbox"
+    )]
     Provider {
-        /// hetzner, docker or sandbox
+        /// hetzner, digitalocean, docker or sandbox
         name: String,
         /// Another base URL than the usual one
         #[arg(long)]
@@ -25,6 +33,9 @@ pub(super) enum Command {
     },
     /// Say how Cloudflare is reached; the API token, or with --email the Global API Key, is read
     /// from standard input
+    #[command(
+        after_help = "Examples:\n  windlass config cloudflare < token.txt\n  windlass config cloudflare --email you@example.com < key.txt"
+    )]
     Cloudflare {
         /// The user whose Global API Key it is
         #[arg(long)]
@@ -43,8 +54,9 @@ pub(super) async fn run(
 ) -> Result<(), Refusal> {
     let (path, body) = match command {
         Command::Provider { name, endpoint, default } => {
-            let needs_token = !matches!(name.as_str(), "docker" | "sandbox");
-            let token = if needs_token { Some(read_token(&name, terminal)?) } else { None };
+            let name: ProviderKind = name.parse()?;
+            let needs_token = !matches!(name, ProviderKind::Docker | ProviderKind::Sandbox);
+            let token = if needs_token { Some(read_token(name.as_str(), terminal)?) } else { None };
             let mut body = json!({ "name": name, "token": token, "endpoint": endpoint });
             if let (Some(fields), true) = (body.as_object_mut(), default) {
                 fields.insert("default".to_owned(), true.into());

@@ -28,12 +28,20 @@ const QUIET: [&str; 6] =
 const LISTEN: &str = "Address and port; port 0 lets the system choose [env: WINDLASS_LISTEN] \
                       [default: 127.0.0.1:8000]";
 
+/// Examples, after the help.
+pub(super) const EXAMPLES: &str = "Examples:\n  \
+windlass serve\n  \
+windlass --home /srv/windlass serve --listen 0.0.0.0:8000   # put TLS in front of it";
+
 /// Flags of `serve`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// Address and port; port 0 lets the system choose
     #[arg(long, value_name = "ADDRESS", help = LISTEN)]
     listen: Option<String>,
+    /// Die at the point of this number of the jobs' runs, as `windlass torture` wants it
+    #[arg(long, hide = true)]
+    die_at: Option<u64>,
 }
 
 /// Runs a host until SIGTERM or SIGINT.
@@ -43,6 +51,7 @@ pub(super) async fn serve(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     flags.listen = arguments.listen;
+    flags.die_at = arguments.die_at;
     let config = Config::read(&flags).map_err(|error| usage(&error))?;
     log(config.log.as_deref().unwrap_or(LOG))?;
     let (mut interrupt, mut terminate) = signals().map_err(|error| {

@@ -7,46 +7,94 @@ use crate::cli::job;
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
+use crate::model::names::{ProviderKind, ServerName};
 
 /// What can be done with servers.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Create a server and watch how it is made
+    #[command(after_help = CREATE_EXAMPLES)]
     Create(Create),
     /// List the servers
+    #[command(after_help = "Examples:\n  windlass server list\n  windlass --json server list")]
     List,
     /// Show a server
+    #[command(after_help = "Examples:\n  windlass server show web-1")]
     Show {
         /// Its name
         name: String,
     },
     /// Make a server ready for apps (Docker, Swarm, Traefik, Portainer) and watch how it goes
+    #[command(after_help = SETUP_EXAMPLES)]
     Setup(Setup),
     /// Delete a server and watch how it goes
+    #[command(after_help = DELETE_EXAMPLES)]
     Delete {
         /// Its name
         name: String,
         /// Leave its DNS records
         #[arg(long)]
         keep_dns: bool,
+        /// Although apps hold data on it, or its provider cannot be sure that it is gone
+        #[arg(long)]
+        force: bool,
     },
-    /// Run a command on a server
-    Exec {
+    /// Say whether a server is protected against being deleted
+    #[command(after_help = PROTECT_EXAMPLES)]
+    Protect {
         /// Its name
         name: String,
-        /// How long it may run, in seconds
-        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
-        timeout: u64,
-        /// The command
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        command: Vec<String>,
+        /// automatic: agents cannot destroy it while apps are on it; on: nobody can delete it;
+        /// off: agents can as soon as a person confirms it
+        #[arg(value_parser = ["automatic", "on", "off"])]
+        protection: String,
     },
+    /// Run a command on a server
+    #[command(after_help = EXEC_EXAMPLES)]
+    Exec(Exec),
     /// List the sizes that a provider offers, with their prices
+    #[command(
+        after_help = "Examples:\n  windlass server types\n  windlass server types --provider hetzner"
+    )]
     Types {
-        /// hetzner, docker or sandbox; the default one when not said
+        /// hetzner, digitalocean, docker or sandbox; the default one when not said
         #[arg(long)]
         provider: Option<String>,
     },
+}
+
+/// Examples, after the help.
+pub(super) const EXAMPLES: &str = "Examples:\n  \
+windlass server create web-1\n  \
+windlass server create prod-01 --type cx23 --region nbg1 --provider hetzner\n  \
+windlass server setup prod-01 --email you@example.com --zone example.com --subdomain lab\n  \
+windlass server exec prod-01 -- docker node ls\n  \
+windlass server delete prod-01";
+
+const CREATE_EXAMPLES: &str = "Examples:\n  windlass server create web-1\n  windlass server create \
+    prod-01 --type cx23 --region nbg1 --provider hetzner --image debian-13";
+const SETUP_EXAMPLES: &str = "Examples:\n  windlass server setup prod-01 --email you@example.com\n  \
+    windlass server setup prod-01 --email you@example.com --zone example.com --subdomain lab";
+const DELETE_EXAMPLES: &str = "Examples:\n  windlass server delete web-1\n  windlass server delete \
+    web-1 --force   # although apps hold data on it; nothing brings it back";
+/// Examples of running a command, after the help.
+pub(super) const EXEC_EXAMPLES: &str = "The exit code is 1 when the command's is not 0.\n\n\
+    Examples:\n  windlass exec web-1 -- uname -a\n  windlass exec web-1 --timeout 300 -- \
+    'docker pull redis:8 && docker image ls'";
+const PROTECT_EXAMPLES: &str = "Examples:\n  windlass server protect prod-01 on\n  \
+    windlass server protect prod-01 off   # agents may destroy it, with a person's confirmation";
+
+/// A command on a server.
+#[derive(clap::Args)]
+pub(super) struct Exec {
+    /// Its name
+    name: String,
+    /// How long it may run, in seconds
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=300))]
+    timeout: u64,
+    /// The command
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
 }
 
 /// A server that somebody wants.
@@ -63,7 +111,7 @@ pub(super) struct Create {
     /// The system image
     #[arg(long, default_value = "debian-12")]
     image: String,
-    /// hetzner, docker or sandbox; the default one when not said
+    /// hetzner, digitalocean, docker or sandbox; the default one when not said
     #[arg(long)]
     provider: Option<String>,
     /// Leave what was made when it fails
@@ -101,9 +149,11 @@ pub(super) async fn run(
 ) -> Result<(), Refusal> {
     let need = match command {
         Command::Create(_) | Command::Setup(_) | Command::Delete { .. } => Need::Working,
-        Command::List | Command::Show { .. } | Command::Exec { .. } | Command::Types { .. } => {
-            Need::Looking
-        }
+        Command::List
+        | Command::Show { .. }
+        | Command::Protect { .. }
+        | Command::Exec(_)
+        | Command::Types { .. } => Need::Looking,
     };
     let host = Connection::open(&flags, need).await?;
     let done = match command {
@@ -111,16 +161,12 @@ pub(super) async fn run(
         Command::List => list(&host, terminal).await,
         Command::Show { name } => show(&host, &name, terminal).await,
         Command::Setup(wanted) => setup(&host, wanted, terminal).await,
-        Command::Delete { name, keep_dns } => delete(&host, &name, keep_dns, terminal).await,
-        Command::Exec { name, timeout, command } => {
-            exec(
-                &host,
-                &name,
-                &json!({ "command": command.join(" "), "timeout": timeout }),
-                terminal,
-            )
-            .await
+        Command::Delete { name, keep_dns, force } => {
+            let how = format!("keep_dns={keep_dns}&force={force}");
+            delete(&host, &name, &how, terminal).await
         }
+        Command::Protect { name, protection } => protect(&host, &name, &protection, terminal).await,
+        Command::Exec(wanted) => exec(&host, &wanted, terminal).await,
         Command::Types { provider } => types(&host, provider.as_deref(), terminal).await,
     };
     host.close().await;
@@ -164,7 +210,7 @@ async fn size_and_place(host: &Connection, wanted: &Create) -> Result<(String, S
     if let (Some(size), Some(place)) = (&wanted.server_type, &wanted.region) {
         return Ok((size.clone(), place.clone()));
     }
-    let offer = host.get(&types_path(wanted.provider.as_deref())).await?;
+    let offer = host.get(&types_path(wanted.provider.as_deref())?).await?;
     let provider = text(&offer, "/provider");
     if !matches!(provider.as_str(), "sandbox" | "docker") {
         let message = format!("A server at {provider} costs money: say its --type and --region.");
@@ -236,23 +282,38 @@ async fn setup(host: &Connection, wanted: Setup, terminal: &Terminal) -> Result<
 async fn delete(
     host: &Connection,
     name: &str,
-    keep_dns: bool,
+    how: &str,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
-    let accepted = host.delete(&format!("{}?keep_dns={keep_dns}", path_of(name)?)).await?;
+    let accepted = host.delete(&format!("{}?{how}", path_of(name)?)).await?;
     terminal.say(&format!("Deleting `{name}`: {}", id_of(&accepted)));
     job::finish(host, &id_of(&accepted), terminal).await?;
     terminal.say(&format!("\nThe server `{name}` is gone."));
     Ok(())
 }
 
-async fn exec(
+async fn protect(
     host: &Connection,
     name: &str,
-    body: &Value,
+    protection: &str,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
-    let output = host.post(&format!("{}/exec", path_of(name)?), body).await?;
+    let body = json!({ "deletion_protection": protection });
+    let server = host.patch(&path_of(name)?, &body).await?;
+    if terminal.is_json() {
+        terminal.json(&server);
+        return Ok(());
+    }
+    let protected = server.get("protected") == Some(&Value::Bool(true));
+    let can = if protected { "cannot" } else { "can, with a person's confirmation," };
+    terminal
+        .say(&format!("`{name}`: deletion protection is {protection}. Agents {can} destroy it."));
+    Ok(())
+}
+
+async fn exec(host: &Connection, wanted: &Exec, terminal: &Terminal) -> Result<(), Refusal> {
+    let body = json!({ "command": wanted.command.join(" "), "timeout": wanted.timeout });
+    let output = host.post(&format!("{}/exec", path_of(&wanted.name)?), &body).await?;
     if terminal.is_json() {
         terminal.json(&output);
     } else {
@@ -277,7 +338,7 @@ async fn types(
     provider: Option<&str>,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
-    let offer = host.get(&types_path(provider)).await?;
+    let offer = host.get(&types_path(provider)?).await?;
     if terminal.is_json() {
         terminal.json(&offer);
         return Ok(());
@@ -297,17 +358,17 @@ async fn types(
     Ok(())
 }
 
-fn types_path(provider: Option<&str>) -> String {
+/// A provider's name goes into a path only if it is one.
+fn types_path(provider: Option<&str>) -> Result<String, Refusal> {
     let path = "/api/providers/server-types";
-    provider.map_or_else(|| path.to_owned(), |provider| format!("{path}?provider={provider}"))
+    let Some(provider) = provider else { return Ok(path.to_owned()) };
+    let kind: ProviderKind = provider.parse()?;
+    Ok(format!("{path}?provider={kind}"))
 }
 
 /// A name goes into a path only if it is one.
-fn path_of(name: &str) -> Result<String, Refusal> {
-    let name: crate::model::names::ServerName =
-        name.parse().map_err(|why: crate::model::names::InvalidName| {
-            Refusal::new(Exit::Usage, why.to_string())
-        })?;
+pub(super) fn path_of(name: &str) -> Result<String, Refusal> {
+    let name: ServerName = name.parse()?;
     Ok(format!("/api/servers/{name}"))
 }
 

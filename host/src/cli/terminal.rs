@@ -1,8 +1,9 @@
 //! What the program says: sentences for people, JSON for programs. A reader that went away is no
-//! reason to fail.
+//! reason to fail. Colours are for terminals, unless `NO_COLOR` says otherwise.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
+use console::style;
 use serde_json::{Value, json};
 
 /// Where the program says it.
@@ -50,8 +51,10 @@ impl Terminal {
         let said = if self.json {
             writeln!(out, "{}", json!({ "error": message, "next": next }))
         } else {
-            let hints: String = next.iter().map(|hint| format!("\n  try: {hint}")).collect();
-            writeln!(out, "error: {message}{hints}")
+            let [error, attempt] = [style("error:").red().bold(), style("try:").dim()];
+            let (error, attempt) = (error.for_stderr(), attempt.for_stderr());
+            let hints: String = next.iter().map(|hint| format!("\n  {attempt} {hint}")).collect();
+            writeln!(out, "{error} {message}{hints}")
         };
         said.unwrap_or_default();
     }
@@ -66,11 +69,27 @@ impl Terminal {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        for row in all() {
+        for (line, row) in all().enumerate() {
             let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            self.say(cells.collect::<Vec<_>>().join("  ").trim_end());
+            let cells: Vec<String> = match line {
+                0 => cells.map(|cell| style(cell).bold().to_string()).collect(),
+                _ => cells.map(painted).collect(),
+            };
+            self.say(cells.join("  ").trim_end());
         }
     }
+}
+
+/// A cell of a table, in the colour of what it says where colours are seen.
+fn painted(cell: String) -> String {
+    let shown = match cell.trim_end() {
+        "completed" | "ready" | "healthy" | "active" => style(cell).green(),
+        "running" | "queued" | "creating" | "deploying" => style(cell).cyan(),
+        "failed" | "error" | "missing" | "unhealthy" => style(cell).red(),
+        "uncertain" | "cancelled" | "pending" | "deleting" | "removing" => style(cell).yellow(),
+        _ => return cell,
+    };
+    shown.to_string()
 }
 
 /// The text at a pointer of a value, or a dash.

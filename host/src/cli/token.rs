@@ -2,15 +2,22 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::Refusal;
 use crate::cli::connection::{Connection, Need};
 use crate::cli::terminal::{Terminal, text};
+use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
+
+/// Examples, after the help.
+pub(super) const EXAMPLES: &str = "Examples:\n  windlass token create agent --scope operate\n  \
+    windlass token list\n  windlass token revoke agent";
 
 /// What can be done with tokens.
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Make a token; it is shown once
+    #[command(
+        after_help = "Examples:\n  windlass token create agent\n  windlass token create dashboard --scope read"
+    )]
     Create {
         /// 1 to 64 of a-z, 0-9, -, _ and dots
         name: String,
@@ -19,8 +26,10 @@ pub(super) enum Command {
         scope: String,
     },
     /// List the tokens
+    #[command(after_help = "Examples:\n  windlass token list")]
     List,
     /// Make a token worthless
+    #[command(after_help = "Examples:\n  windlass token revoke agent")]
     Revoke {
         /// Its name
         name: String,
@@ -79,7 +88,10 @@ async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
 
 async fn revoke(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let name: String = name.chars().filter(|&c| allowed(c)).collect();
+    if name.trim_matches('.').is_empty() || !name.chars().all(allowed) {
+        let message = format!("`{}` is no name of a token.", name.escape_debug());
+        return Err(Refusal::new(Exit::Usage, message).with_next("windlass token list"));
+    }
     let answer = host.delete(&format!("/api/tokens/{name}")).await?;
     if terminal.is_json() {
         terminal.json(&answer);

@@ -14,7 +14,7 @@ use crate::config::{Config, Flags, NewKey};
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Seal every secret with a new key; the host must not run
-    #[command(long_about = ROTATE)]
+    #[command(long_about = ROTATE, after_help = ROTATE_EXAMPLES)]
     Rotate {
         /// A file with the new key, for a host that gets it in `WINDLASS_KEY`
         #[arg(long, value_name = "FILE")]
@@ -24,6 +24,11 @@ pub(super) enum Command {
         new_passphrase_file: Option<PathBuf>,
     },
 }
+
+/// Examples, after the help.
+pub(super) const EXAMPLES: &str = "Examples:\n  windlass vault rotate";
+const ROTATE_EXAMPLES: &str = "Examples:\n  windlass vault rotate\n  windlass vault rotate \
+    --new-passphrase-file passphrase.txt";
 
 /// The help of `rotate`.
 const ROTATE: &str = "Seal every secret with a new key.\n\nWith a key file in the home, a new one is \

@@ -52,6 +52,7 @@ pub(super) async fn follow(
             return Err(seen.err().or(answer.err()).unwrap_or_else(cut_off));
         }
         tokio::time::sleep(PAUSE).await;
+        host.find_again();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The sandbox's zones: a file in its folder. It begins with the zones that are for examples, and
 //! whoever wants others writes them into the file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -93,6 +93,16 @@ impl Sandbox {
         });
         working.await.map_err(|error| failed(std::io::Error::other(error)))?
     }
+}
+
+/// The records in a file of zones: kind and name, which say what is there whoever it points to.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn listed(path: &Path) -> std::io::Result<Vec<String>> {
+    let kept: Option<Kept> = disk::read(path)?;
+    let records = kept.map(|kept| kept.records).unwrap_or_default();
+    Ok(records.into_iter().map(|record| format!("{} {}", record.kind, record.name)).collect())
 }
 
 #[async_trait]

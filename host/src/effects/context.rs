@@ -12,17 +12,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dns::domains::Domains;
 use crate::effects::Stop;
+use crate::effects::boundary::{Boundaries, Boundary};
 use crate::effects::clock::JobClock;
 use crate::effects::grants::Grants;
 use crate::effects::journal::{Journal, Outcome};
 use crate::effects::references;
 use crate::effects::request::Request;
+use crate::effects::slots::{Place, Slot};
 use crate::model::failure::Failure;
-use crate::model::job::JobRecord;
+use crate::model::job::{JobRecord, Lease};
 use crate::model::journal::{Class, LogLevel};
 use crate::model::names::Identity;
 use crate::providers::registry::Registry;
 use crate::ssh::remotes::Remotes;
+use crate::stacks::portainer::tokens::Tokens;
 use crate::storage::{StorageError, Store};
 use crate::vault::Vault;
 use crate::vault::masks::Masks;
@@ -43,6 +46,10 @@ pub struct Outside {
     pub remotes: Arc<Remotes>,
     /// Secrets at rest.
     pub vault: Arc<Vault>,
+    /// Where the process dies on purpose.
+    pub boundaries: Boundaries,
+    /// Sign-ins at the Portainers of servers.
+    pub portainers: Arc<Tokens>,
 }
 
 /// Tells a run to stop.
@@ -104,6 +111,7 @@ pub struct JobContext {
     computing: AtomicU64,
     acting: AtomicU32,
     idle: Notify,
+    place: Place,
 }
 
 impl JobContext {
@@ -116,6 +124,7 @@ impl JobContext {
         signals: Signals,
     ) -> Self {
         let started = record.started_at.unwrap_or(record.created_at);
+        let started = journal.clock().unwrap_or(started);
         Self {
             record,
             outside,
@@ -134,7 +143,19 @@ impl JobContext {
             computing: AtomicU64::new(0),
             acting: AtomicU32::new(0),
             idle: Notify::new(),
+            place: Place::default(),
         }
+    }
+
+    /// The same, with a place among those that may be busy.
+    #[must_use]
+    pub fn with_slot(self, slot: Slot) -> Self {
+        Self { place: Place::new(slot), ..self }
+    }
+
+    /// Its place among those that may be busy.
+    pub const fn place(&self) -> &Place {
+        &self.place
     }
 
     /// The job's parameters.
@@ -164,7 +185,38 @@ impl JobContext {
 
     /// Who did the effect of this number, for labels and receipts.
     pub fn identity(&self, ordinal: u32) -> Identity {
-        Identity { job: self.record.root.clone(), effect: ordinal }
+        Identity { job: self.record.root.clone(), effect: self.journal().mark(ordinal) }
+    }
+
+    /// The receipts of commands that nobody will ask for again.
+    pub fn ended_commands(&self) -> Vec<Identity> {
+        let marks = self.journal().ended_commands().into_iter();
+        marks.map(|effect| Identity { job: self.record.root.clone(), effect }).collect()
+    }
+
+    /// Under which marks a thing may stand that this effect is to make: its own, and those of what
+    /// earlier jobs of the chain of retries ordered by the same function.
+    pub fn identities(&self, own: &Identity, function: &str) -> Vec<Identity> {
+        let earlier = self.journal().ordered(function, own.effect).into_iter();
+        let earlier = earlier.map(|effect| Identity { job: own.job.clone(), effect });
+        std::iter::once(own.clone()).chain(earlier.filter(|it| it != own)).collect()
+    }
+
+    /// Whether an earlier run, or an earlier job of the chain of retries, may have made what this
+    /// effect makes.
+    pub fn may_have_ordered(&self, function: &str, own: &Identity) -> bool {
+        let journal = self.journal();
+        journal.may_be_behind() || !journal.ordered(function, own.effect).is_empty()
+    }
+
+    /// Whether an effect may have happened of which the journal knows nothing.
+    pub fn may_be_behind(&self) -> bool {
+        self.journal().may_be_behind()
+    }
+
+    /// Whether a person said that this effect happened.
+    pub fn is_said_to_have_happened(&self, ordinal: u32) -> bool {
+        self.journal().is_said_to_have_happened(ordinal)
     }
 
     /// The journal, for a moment: never held while waiting.
@@ -222,6 +274,17 @@ impl JobContext {
         self.notice_cancelled(result);
     }
 
+    /// The right to write what this run does.
+    pub fn lease(&self) -> Lease {
+        self.journal().lease().clone()
+    }
+
+    /// Writes that an effect is about to be done, before whatever is written next.
+    pub fn note_intent(&self, ordinal: u32, request: &Request) {
+        let (lease, entry) = self.journal().intent(ordinal, request);
+        self.outside.store.append(&lease, vec![entry], None);
+    }
+
     /// Writes that an effect is about to be sent, durably.
     pub async fn record_intent(&self, ordinal: u32, request: &Request) -> Result<(), Stop> {
         let (lease, entry) = self.journal().intent(ordinal, request);
@@ -253,6 +316,11 @@ impl JobContext {
             written.map_err(|e| stop_for(&e))?;
         }
         Ok(())
+    }
+
+    /// The run comes to a point at which the process may die.
+    pub fn pass(&self, boundary: Boundary, function: &str) {
+        self.outside.boundaries.pass(boundary, function);
     }
 
     // Stopping.

@@ -6,12 +6,15 @@ use serde_json::{Value, json};
 
 use crate::dns::Zones;
 use crate::effects::Effect;
+use crate::effects::apps;
 use crate::effects::context::JobContext;
 use crate::effects::grants::Grant;
+use crate::model::app::AppDnsRecord;
 use crate::model::dns::{DnsId, DnsName, DnsRecord, NewRecord, Zone, ZoneRef};
 use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::Identity;
+use crate::storage::StorageError;
 
 const GRANT: Grant<'_> = Grant { interface: "dns", server: None };
 
@@ -80,6 +83,10 @@ impl Effect for UpsertRecord {
         GRANT
     }
 
+    fn changes_name(&self) -> Option<&DnsName> {
+        Some(&self.wanted.name)
+    }
+
     fn request(&self) -> Value {
         let wanted = &self.wanted;
         json!({
@@ -95,8 +102,16 @@ impl Effect for UpsertRecord {
     }
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<DnsRecord, Failure> {
+        if self.wanted.force && job.grants().app().is_some() {
+            let message = "an app may not take over a record that somebody else made: delete it \
+                           by hand if it is not needed";
+            return Err(Failure::unsafe_to_retry("access_denied", message));
+        }
+        check_owner(job, |it| it.name == self.wanted.name.as_str()).await?;
         let marker = job.outside.domains.marker(identity);
-        Ok(zones_of(job).await?.upsert(&self.wanted, &marker).await?)
+        let record = zones_of(job).await?.upsert(&self.wanted, &marker).await?;
+        apps::note_record(job, &self.wanted.zone, &record).await?;
+        Ok(record)
     }
 }
 
@@ -123,8 +138,40 @@ impl Effect for DeleteRecord {
     }
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
-        Ok(zones_of(job).await?.delete(&self.zone, &self.id).await?)
+        let zones = zones_of(job).await?;
+        apps::check_record(job, &*zones, &self.zone, &self.id).await?;
+        check_owner(job, |it| it.id == self.id.as_str()).await?;
+        zones.delete(&self.zone, &self.id).await?;
+        apps::forget_record(job, &self.id).await
     }
+}
+
+/// Whether a record is none of another server, or of an app on one. What is simulated has zones of
+/// its own.
+async fn check_owner(
+    job: &JobContext,
+    is_it: impl Fn(&AppDnsRecord) -> bool,
+) -> Result<(), Failure> {
+    let internal = |error: StorageError| Failure::safe("internal", error.to_string());
+    let own = job.record.server.as_ref();
+    let servers = job.outside.store.servers().await.map_err(internal)?;
+    let is_simulated = servers.iter().any(|it| Some(&it.name) == own && it.simulated);
+    let others = servers.iter().filter(|it| Some(&it.name) != own && it.simulated == is_simulated);
+    for server in others {
+        let mut records = server.dns_records();
+        for app in job.outside.store.apps(&server.name).await.map_err(internal)? {
+            records.extend(app.dns);
+        }
+        if let Some(record) = records.iter().find(|&it| is_it(it)) {
+            let message = format!(
+                "{} belongs to the server `{}` of this host: choose another name, or remove what \
+                 has it there",
+                record.name, server.name
+            );
+            return Err(Failure::safe("name_taken", message));
+        }
+    }
+    Ok(())
 }
 
 /// The zones that the job works on: a job whose server is simulated needs no real ones.

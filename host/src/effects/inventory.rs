@@ -43,6 +43,10 @@ impl Effect for ReadServer {
     }
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<Option<Value>, Failure> {
+        if !job.grants().shows_server(&self.server) {
+            let message = format!("this job is about an app, and not of `{}`", self.server);
+            return Err(Failure::unsafe_to_retry("access_denied", message));
+        }
         match job.outside.store.server(&self.server).await {
             Ok(server) => server.as_ref().map(shown).transpose(),
             Err(error) => Err(Failure::safe("internal", error.to_string())),
@@ -69,7 +73,10 @@ impl Effect for ListServers {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<Vec<Value>, Failure> {
         match job.outside.store.servers().await {
-            Ok(servers) => servers.iter().map(shown).collect(),
+            Ok(servers) => {
+                let seen = servers.iter().filter(|server| job.grants().shows_server(&server.name));
+                seen.map(shown).collect()
+            }
             Err(error) => Err(Failure::safe("internal", error.to_string())),
         }
     }
@@ -88,9 +95,14 @@ impl Effect for UpdateServer {
     type Answer = ();
     const FUNCTION: &'static str = "inventory.update-server";
     const CLASS: Class = Class::Put;
+    const OWN: bool = true;
 
     fn needs(&self) -> Grant<'_> {
         Grant { interface: INTERFACE, server: Some(self.server.as_str()) }
+    }
+
+    fn changes_server(&self) -> bool {
+        true
     }
 
     fn request(&self) -> Value {
@@ -99,9 +111,8 @@ impl Effect for UpdateServer {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let patch = Patch::parse(&self.patch)?;
-        let changed =
-            job.outside.store.update_server(&self.server, Box::new(|server| patch.apply(server)));
-        match changed.await {
+        let change = Box::new(|server: &mut Server| patch.apply(server));
+        match job.outside.store.amend_server(&job.lease(), &self.server, change).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => {
                 Err(Failure::safe("not_found", format!("there is no server `{}`", self.server)))
@@ -122,9 +133,14 @@ impl Effect for RemoveServer {
     type Answer = ();
     const FUNCTION: &'static str = "inventory.remove-server";
     const CLASS: Class = Class::Delete;
+    const OWN: bool = true;
 
     fn needs(&self) -> Grant<'_> {
         Grant { interface: INTERFACE, server: Some(self.server.as_str()) }
+    }
+
+    fn changes_server(&self) -> bool {
+        true
     }
 
     fn request(&self) -> Value {
@@ -142,8 +158,7 @@ impl Effect for RemoveServer {
             );
             return Err(Failure::safe("conflict", message));
         }
-        store.delete_secrets(&format!("server/{}/", self.server)).await.map_err(internal)?;
-        store.remove_server(&self.server, storage::now()).await.map_err(internal)
+        store.forget_server(&job.lease(), &self.server, storage::now()).await.map_err(internal)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::effects::request::Request;
 use crate::model::failure::Failure;
 use crate::model::job::{Job, Lease, Running, View};
 use crate::model::journal::{Class, Entry, Event, LogLevel, LogSource, NewEntry};
+use crate::model::retry::{Inheritance, OpenEffect, Resolve};
 use crate::ssh::Stream;
 use crate::storage::{self, Store};
 use crate::vault::masks::Masks;
@@ -21,6 +22,20 @@ const MOST_LINES: u64 = 10_000;
 
 /// The longest log line, in bytes.
 const LONGEST_LINE: usize = 16 * 1024;
+
+/// Effects that leave a receipt on the server.
+const COMMANDS: [&str; 6] = [
+    "ssh.exec",
+    "stacks.deploy",
+    "stacks.remove",
+    "stacks.run",
+    "databases.ensure",
+    "databases.drop",
+];
+
+/// Failures that do not say that a command is over, or never began.
+const OPEN: [&str; 5] =
+    ["outcome_unknown", "ssh_unreachable", "host_key_mismatch", "login_refused", "refused"];
 
 /// The journal of a running job.
 pub struct Journal {
@@ -36,6 +51,10 @@ pub struct Journal {
     log_lines: u64,
     dropped: u64,
     view: View,
+    /// Whether it may have gone further than its entries say, since a backup was put back.
+    is_restored: bool,
+    /// What is known from the jobs before, when this one is a retry.
+    inherited: Option<Box<Inheritance>>,
 }
 
 /// An effect of an earlier attempt.
@@ -75,6 +94,8 @@ impl Journal {
             log_lines: 0,
             dropped: 0,
             view: job.record.view.clone(),
+            is_restored: false,
+            inherited: None,
         };
         for entry in entries {
             journal.read(entry);
@@ -104,6 +125,11 @@ impl Journal {
                 let outcome = Some((entry.at, result));
                 self.keep(ordinal, Recorded { function, digest, outcome });
             }
+            Event::Retried(inherited) => {
+                self.said_before = self.said_before.max(inherited.said);
+                self.inherited = Some(inherited);
+            }
+            Event::Restored { .. } => self.is_restored = true,
             Event::Submitted { .. }
             | Event::Claimed { .. }
             | Event::CancelRequested { .. }
@@ -148,15 +174,57 @@ impl Journal {
             || usize::try_from(self.next).is_ok_and(|n| n < self.recorded.len())
     }
 
-    /// The remote commands that are known to have ended: what they said is in the journal, and
-    /// nobody asks for their receipts any more.
+    /// The numbers in receipts of the remote commands that are known to be over, well or badly:
+    /// what they said is in the journal, and nobody asks for their receipts any more. With them,
+    /// one of which a person said that it did not happen.
     pub fn ended_commands(&self) -> Vec<u32> {
-        let ended = |known: &Recorded| {
-            matches!(known.function.as_str(), "ssh.exec" | "stacks.deploy" | "stacks.remove")
-                && matches!(known.outcome, Some((_, Ok(_))))
+        let is_command = |known: &Recorded| COMMANDS.contains(&known.function.as_str());
+        let is_over = |known: &Recorded| match &known.outcome {
+            Some((_, Ok(_))) => true,
+            Some((_, Err(failure))) => !OPEN.contains(&failure.code.as_str()),
+            None => false,
         };
-        let commands = self.recorded.iter().zip(0..).filter(|(known, _)| ended(known));
-        commands.map(|(_, ordinal)| ordinal).collect()
+        let reused = self.inherited.as_ref().map_or(0, |inherited| inherited.reused);
+        let commands = self.recorded.iter().zip(0..).filter(|(it, _)| is_command(it));
+        let own = commands.filter(|&(it, ordinal)| ordinal >= reused && is_over(it));
+        let own = own.map(|(_, ordinal)| self.mark(ordinal));
+        let given_up = self.inherited.as_ref().and_then(|it| it.open).filter(|open| {
+            let index = usize::try_from(open.ordinal).unwrap_or(usize::MAX);
+            open.resolve == Some(Resolve::DidNotHappen)
+                && self.recorded.get(index).is_some_and(is_command)
+        });
+        own.chain(given_up.map(|open| open.mark)).collect()
+    }
+
+    /// The number that an effect has in labels and receipts.
+    pub fn mark(&self, ordinal: u32) -> u32 {
+        self.inherited.as_ref().map_or(ordinal, |inherited| inherited.mark(ordinal))
+    }
+
+    /// The numbers in labels of what the jobs before ordered by this function, newest first, and
+    /// of what the effect of this number may have ordered in them.
+    pub fn ordered(&self, function: &str, mark: u32) -> Vec<u32> {
+        let Some(inherited) = &self.inherited else { return Vec::new() };
+        let ordered = inherited.ordered.iter().filter(|it| it.function == function);
+        let known = ordered.map(|it| it.mark).rev();
+        known.chain(inherited.restored_marks(mark)).collect()
+    }
+
+    /// Whether an effect may have happened of which this journal knows nothing.
+    pub fn may_be_behind(&self) -> bool {
+        self.is_restored || self.inherited.as_ref().is_some_and(|it| it.may_be_behind())
+    }
+
+    /// Whether a person said that this effect happened.
+    pub fn is_said_to_have_happened(&self, ordinal: u32) -> bool {
+        let open = self.inherited.as_ref().and_then(|inherited| inherited.open);
+        let Some(OpenEffect { ordinal: open, resolve, .. }) = open else { return false };
+        open == ordinal && resolve == Some(Resolve::Happened)
+    }
+
+    /// When the plugin's clock began, where that was in a job before.
+    pub fn clock(&self) -> Option<Timestamp> {
+        self.inherited.as_ref().and_then(|inherited| inherited.clock)
     }
 
     /// The plugin names its steps.
@@ -170,7 +238,7 @@ impl Journal {
     /// The plugin begins a step.
     pub fn step(&mut self, name: String) {
         if let Some(line) = self.new_line() {
-            self.view.step(&name);
+            self.view.step(&name, storage::now());
             self.write(Event::Step { line, name });
         }
     }
@@ -197,10 +265,11 @@ impl Journal {
     }
 
     /// A remote command says something.
-    pub fn remote_line(&mut self, ordinal: u32, stream: Stream, line: &str, offset: u64) {
+    pub fn remote_line(&mut self, level: LogLevel, line: &str, from: (u32, Stream, u64)) {
+        let (ordinal, stream, offset) = from;
         let stderr = stream == Stream::Stderr;
         self.remote.insert((ordinal, stderr), offset);
-        self.write_log(LogLevel::Info, line, LogSource::Remote { ordinal, stderr, offset });
+        self.write_log(level, line, LogSource::Remote { ordinal, stderr, offset });
     }
 
     /// Up to where a remote command's output stands in the log.

@@ -117,6 +117,7 @@ impl Effect for EnsureSecret {
     type Answer = String;
     const FUNCTION: &'static str = "secrets.ensure";
     const CLASS: Class = Class::Put;
+    const OWN: bool = true;
 
     fn needs(&self) -> Grant<'_> {
         Grant { interface: INTERFACE, server: None }
@@ -146,6 +147,7 @@ impl Effect for EnsureBcrypt {
     type Answer = String;
     const FUNCTION: &'static str = "secrets.bcrypt";
     const CLASS: Class = Class::Put;
+    const OWN: bool = true;
 
     fn needs(&self) -> Grant<'_> {
         Grant { interface: INTERFACE, server: None }
@@ -175,7 +177,7 @@ impl Effect for EnsureBcrypt {
 }
 
 /// Keeps a new value unless there is one. Of two that are made at once the first counts.
-async fn keep(
+pub(super) async fn keep(
     job: &JobContext,
     reference: &Reference,
     new: impl FnOnce() -> SecretString,
@@ -185,7 +187,8 @@ async fn keep(
         Failure::safe("unavailable", format!("the host's secret `{name}` cannot be kept: {why}"))
     };
     let sealed = job.outside.vault.seal(&name, new().expose_secret().as_bytes());
-    let kept = job.outside.store.ensure_secret(&name, &sealed).await;
+    // Whoever gets the value outside has something durable written first.
+    let kept = job.outside.store.add_secret(&job.lease(), &name, &sealed).await;
     let kept = kept.map_err(|error| unread(error.to_string()))?;
     let opened = job.outside.vault.unseal(&name, &kept);
     job.masks().add(&opened.map_err(|error| unread(error.to_string()))?);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::effects::Effect;
+use crate::effects::boundary::Boundary;
 use crate::effects::context::JobContext;
 use crate::effects::grants::Grant;
 use crate::effects::inventory::record_of;
@@ -15,6 +16,7 @@ use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::{Identity, ProviderKind, ServerName};
 use crate::model::server::Server;
+use crate::providers::presence::{Presence, presence};
 use crate::providers::{Machine, NewMachine, Provider, PublicKey};
 use crate::ssh::keys;
 
@@ -64,8 +66,10 @@ impl Effect for EnsureSshKey {
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<KeySeen, Failure> {
         let (provider, _) = provider_of(job, &self.server).await?;
         let (store, vault) = (&job.outside.store, &job.outside.vault);
-        let login = keys::ensure(store, vault, &self.server, "ssh_key").await?;
-        let host = keys::ensure(store, vault, &self.server, "host_key").await?;
+        let (login, host) = tokio::try_join!(
+            keys::ensure(store, vault, &self.server, "ssh_key"),
+            keys::ensure(store, vault, &self.server, "host_key"),
+        )?;
         job.mask_secrets().await?;
         let key = PublicKey {
             name: format!("windlass-{}", self.server),
@@ -269,14 +273,33 @@ impl Effect for DeleteServer {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let (provider, server) = provider_of(job, &self.server).await?;
-        let Some(id) = server.provider_id else { return Ok(()) };
-        provider.delete_server(&id).await?;
+        let Some(id) = server.provider_id.clone() else { return Ok(()) };
+        let all = job.outside.store.servers().await;
+        let all = all.map_err(|error| Failure::safe("internal", error.to_string()))?;
+        match presence(&*provider, &server, &all).await? {
+            Presence::There => provider.delete_server(&id).await?,
+            Presence::Gone => {}
+            // Who asked for the job said that it is to be forgotten all the same.
+            Presence::Unknowable if job.params().get("force") == Some(&Value::Bool(true)) => {}
+            Presence::Unknowable => return Err(somewhere_else(&server, &id)),
+        }
         change(job, &self.server, |server| {
             server.provider_id = None;
             (server.ipv4, server.ipv6) = (None, None);
         })
         .await
     }
+}
+
+fn somewhere_else(server: &Server, id: &str) -> Failure {
+    let Server { name, provider, .. } = server;
+    let message = format!(
+        "{provider} knows neither `{name}` (its id there is {id}) nor its SSH key, so the token may be \
+         of another project, and the server still be there and cost money: configure the token of \
+         the project that it is in (`windlass config provider {provider}`), or, when you have seen \
+         that it is gone, delete it with `--force`"
+    );
+    Failure::safe("wrong_project", message)
 }
 
 fn on(server: &ServerName) -> Grant<'_> {
@@ -329,7 +352,8 @@ async fn change(
     name: &ServerName,
     change: impl FnOnce(&mut Server) + Send + 'static,
 ) -> Result<(), Failure> {
-    let changed = job.outside.store.update_server(name, Box::new(change)).await;
+    job.pass(Boundary::Within, "servers");
+    let changed = job.outside.store.amend_server(&job.lease(), name, Box::new(change)).await;
     match changed {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err(Failure::safe("not_found", format!("there is no server `{name}`"))),

@@ -14,7 +14,7 @@ use crate::effects::grants::Grant;
 use crate::effects::inventory::record_of;
 use crate::effects::references;
 use crate::model::failure::Failure;
-use crate::model::journal::Class;
+use crate::model::journal::{Class, LogLevel};
 use crate::model::names::{Identity, ServerName};
 use crate::model::secret::Reference;
 use crate::ssh::{Command, LineSink, Output, Remote, Stream};
@@ -83,6 +83,11 @@ impl Effect for Exec {
         };
         let output = remote.exec(command).await?;
         Ok(if output.truncated { without_begun(job, &output) } else { output })
+    }
+
+    fn assumed(&self) -> Option<Output> {
+        let (stdout, stderr) = (String::new(), String::new());
+        Some(Output { exit_code: 0, stdout, stderr, truncated: true, duration_ms: 0 })
     }
 }
 
@@ -179,26 +184,36 @@ impl Effect for WaitReady {
     }
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
-        Ok(remote(job, &self.server).await?.wait_ready(self.timeout).await?)
+        let remote = remote(job, &self.server).await?;
+        let note = |line: &str| job.journal().note(LogLevel::Info, line);
+        Ok(remote.wait_ready(self.timeout, &note).await?)
     }
 }
 
 /// Brings a remote command's lines into the job's log.
-pub struct JobLog(Arc<JobContext>);
+pub struct JobLog {
+    /// Whose log it is.
+    pub job: Arc<JobContext>,
+    /// Lines that begin so are for the plugin and not for people.
+    pub quiet_prefix: Option<String>,
+}
 
 impl JobLog {
-    /// The log of this job.
-    pub const fn new(job: Arc<JobContext>) -> Self {
-        Self(job)
+    /// Where the lines of the effect with this number go.
+    pub(super) fn numbered(self: Arc<Self>, ordinal: u32) -> Arc<dyn LineSink> {
+        Arc::new(CommandLog { log: self, ordinal, pieces: Mutex::default() })
     }
 
-    fn numbered(self: Arc<Self>, ordinal: u32) -> Arc<dyn LineSink> {
-        Arc::new(CommandLog { job: Arc::clone(&self.0), ordinal, pieces: Mutex::default() })
+    fn level(&self, line: &str) -> LogLevel {
+        match &self.quiet_prefix {
+            Some(prefix) if line.starts_with(prefix.as_str()) => LogLevel::Debug,
+            _ => LogLevel::Info,
+        }
     }
 }
 
 struct CommandLog {
-    job: Arc<JobContext>,
+    log: Arc<JobLog>,
     ordinal: u32,
     /// Of standard output and error.
     pieces: Mutex<[Pieces; 2]>,
@@ -210,13 +225,14 @@ impl LineSink for CommandLog {
             let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
             let [stdout, stderr] = &mut *pieces;
             let pieces = if stream == Stream::Stdout { stdout } else { stderr };
-            pieces.next(&self.job.masks(), line, line.len() >= LONG_LINE)
+            pieces.next(&self.log.job.masks(), line, line.len() >= LONG_LINE)
         };
-        self.job.journal().remote_line(self.ordinal, stream, &line, offset);
+        let from = (self.ordinal, stream, offset);
+        self.log.job.journal().remote_line(self.log.level(&line), &line, from);
     }
 
     fn start(&self, stream: Stream) -> u64 {
-        self.job.journal().remote_offset(self.ordinal, stream)
+        self.log.job.journal().remote_offset(self.ordinal, stream)
     }
 }
 
@@ -225,19 +241,23 @@ fn on(server: &ServerName) -> Grant<'_> {
 }
 
 /// Output that was cut off may end in the beginning of a value.
-fn without_begun(job: &JobContext, output: &Output) -> Output {
+pub(super) fn without_begun(job: &JobContext, output: &Output) -> Output {
     let masks = job.masks();
     let (stdout, stderr) = (masks.cut_text(&output.stdout), masks.cut_text(&output.stderr));
     Output { stdout, stderr, ..*output }
 }
 
 /// The way to a server. Whatever comes back on it, the server's secrets are masked in it.
-async fn remote(job: &JobContext, server: &ServerName) -> Result<Arc<dyn Remote>, Failure> {
+pub(super) async fn remote(
+    job: &JobContext,
+    server: &ServerName,
+) -> Result<Arc<dyn Remote>, Failure> {
     let server = record_of(job, server).await?;
     job.mask_secrets().await?;
     job.outside.remotes.of(&server).await
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256, hex.
+pub(super) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,9 @@
 //! Effects on the stacks of a server.
 
+mod admission;
+mod backend;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -10,17 +14,20 @@ use zeroize::Zeroizing;
 use crate::effects::Effect;
 use crate::effects::context::JobContext;
 use crate::effects::grants::Grant;
-use crate::effects::inventory::record_of;
 use crate::effects::references;
+use crate::effects::stacks::backend::Target;
 use crate::model::failure::Failure;
-use crate::model::journal::Class;
+use crate::model::journal::{Class, LogLevel};
 use crate::model::names::{Identity, ServerName};
-use crate::model::secret::Reference;
+use crate::model::secret::{CLOSING, OPENING, Reference};
 use crate::stacks::swarm::{Deployment, Swarm};
 use crate::stacks::{Stack, StackName, Status, compose};
 
 /// The pause between two looks at a starting stack.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How many services' last words are told when a stack does not get healthy.
+const MOST_LOGS: usize = 3;
 
 /// Makes a stack be what a Compose file says.
 #[derive(Debug)]
@@ -44,6 +51,10 @@ impl Effect for Deploy {
         on(&self.server)
     }
 
+    fn touches_stack(&self) -> Option<&StackName> {
+        Some(&self.name)
+    }
+
     fn mentions(&self) -> Result<Vec<Reference>, Failure> {
         let mut found = references::find(self.compose.as_bytes())?;
         for (_, value) in &self.environment {
@@ -61,6 +72,7 @@ impl Effect for Deploy {
     }
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<(), Failure> {
+        admission::admit(job, &self.server, &self.compose).await?;
         let mut environment = Vec::new();
         for (name, value) in &self.environment {
             environment.push((name.clone(), references::substitute_text(job, value).await?));
@@ -70,7 +82,7 @@ impl Effect for Deploy {
             environment,
             digest: compose::digest(&self.compose, &self.environment),
         };
-        swarm(job, &self.server, identity).await?.deploy(&self.name, &wanted).await
+        target(job, &self.server, &self.name, identity).deploy(&wanted).await
     }
 }
 
@@ -94,12 +106,16 @@ impl Effect for Remove {
         on(&self.server)
     }
 
+    fn touches_stack(&self) -> Option<&StackName> {
+        Some(&self.name)
+    }
+
     fn request(&self) -> Value {
         json!({ "server": self.server, "name": self.name, "delete_data": self.delete_data })
     }
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<(), Failure> {
-        swarm(job, &self.server, identity).await?.remove(&self.name, self.delete_data).await
+        target(job, &self.server, &self.name, identity).remove(self.delete_data).await
     }
 }
 
@@ -121,12 +137,17 @@ impl Effect for Inspect {
         on(&self.server)
     }
 
+    fn touches_stack(&self) -> Option<&StackName> {
+        Some(&self.name)
+    }
+
     fn request(&self) -> Value {
         json!({ "server": self.server, "name": self.name })
     }
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<Stack, Failure> {
-        swarm(job, &self.server, identity).await?.inspect(&self.name).await
+        let target = target(job, &self.server, &self.name, identity);
+        target.swarm().await?.inspect(&self.name).await
     }
 }
 
@@ -150,13 +171,17 @@ impl Effect for WaitHealthy {
         on(&self.server)
     }
 
+    fn touches_stack(&self) -> Option<&StackName> {
+        Some(&self.name)
+    }
+
     fn request(&self) -> Value {
         let timeout = self.timeout.as_millis();
         json!({ "server": self.server, "name": self.name, "timeout_ms": timeout })
     }
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<Stack, Failure> {
-        let swarm = swarm(job, &self.server, identity).await?;
+        let swarm = target(job, &self.server, &self.name, identity).swarm().await?;
         let (began, mut said) = (Instant::now(), String::new());
         loop {
             let stack = swarm.inspect(&self.name).await?;
@@ -168,6 +193,7 @@ impl Effect for WaitHealthy {
                 let (name, seconds) = (&self.name, self.timeout.as_secs());
                 let message =
                     format!("the stack `{name}` is not healthy after {seconds} s: {missing}");
+                tell_logs(job, &swarm, &stack).await;
                 return Err(Failure::safe("timeout", message));
             }
             if missing != said {
@@ -179,28 +205,75 @@ impl Effect for WaitHealthy {
     }
 }
 
-/// The Compose file with its secrets; a `$` in one is no variable.
+/// Puts the last words of the services that do not run into the job's log. That a stack is not
+/// healthy is said in any case.
+async fn tell_logs(job: &JobContext, swarm: &Swarm, stack: &Stack) {
+    let Ok(name) = stack.name.parse() else { return };
+    let missing = stack.services.iter().filter(|it| it.running < it.wanted);
+    for service in missing.take(MOST_LOGS) {
+        let said = match job.mask_secrets().await {
+            Ok(()) => swarm.logs(&name, &service.name).await,
+            Err(failure) => Err(failure),
+        };
+        let lines = said.unwrap_or_else(|failure| {
+            vec![format!("what it said last cannot be read: {}", failure.message)]
+        });
+        for line in lines {
+            let line = format!("{}: {line}", service.name);
+            job.journal().note(LogLevel::Warn, &line);
+        }
+    }
+}
+
+/// The Compose file with its secrets, in the one spelling that everybody reads alike. They are put
+/// into the strings of its tree, so that none can be anything but a part of one; a `$` in one is no
+/// variable.
 async fn filled(job: &JobContext, text: &str) -> Result<Zeroizing<String>, Failure> {
-    let mut filled = Zeroizing::new(text.to_owned());
+    let invalid = |why: String| Failure::unsafe_to_retry("invalid_argument", why);
+    let mut values = BTreeMap::new();
     for reference in references::find(text.as_bytes())? {
         let reference = reference.to_string();
         let value = references::substitute_text(job, &reference).await?;
-        let escaped = Zeroizing::new(value.expose_secret().replace('$', "$$"));
-        filled = Zeroizing::new(filled.replace(&reference, &escaped));
+        values.insert(reference, Zeroizing::new(value.expose_secret().replace('$', "$$")));
     }
-    Ok(filled)
+    let mut tree = compose::tree(text).map_err(invalid)?;
+    fill(&mut tree, &values);
+    Ok(Zeroizing::new(compose::normal(&tree)))
+}
+
+fn fill(tree: &mut Value, values: &BTreeMap<String, Zeroizing<String>>) {
+    match tree {
+        Value::String(text) => *text = filled_text(text, values),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, values)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| fill(value, values)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// In one pass: what was put in is not looked at again.
+fn filled_text(text: &str, values: &BTreeMap<String, Zeroizing<String>>) -> String {
+    let (mut filled, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find(OPENING) {
+        let (before, from) = rest.split_at(start);
+        let end = from.find(CLOSING).map_or(from.len(), |end| end + CLOSING.len_utf8());
+        let (reference, after) = from.split_at(end);
+        filled.push_str(before);
+        filled.push_str(values.get(reference).map_or(reference, |value| value.as_str()));
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
 }
 
 fn on(server: &ServerName) -> Grant<'_> {
     Grant { interface: "stacks", server: Some(server.as_str()) }
 }
 
-async fn swarm(
-    job: &JobContext,
-    server: &ServerName,
-    identity: &Identity,
-) -> Result<Swarm, Failure> {
-    let server = record_of(job, server).await?;
-    let remote = job.outside.remotes.of(&server).await?;
-    Ok(Swarm { remote, receipt: identity.clone(), cancel: job.cancel_token() })
+const fn target<'a>(
+    job: &'a JobContext,
+    server: &'a ServerName,
+    stack: &'a StackName,
+    identity: &'a Identity,
+) -> Target<'a> {
+    Target { job, server, stack, identity }
 }

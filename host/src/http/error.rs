@@ -83,6 +83,12 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
+    /// The body does not say that it is a component.
+    pub(super) fn not_wasm() -> Self {
+        let message = "The body must be a component, with `Content-Type: application/wasm`.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
     /// There is no token in the request.
     pub(super) fn no_token() -> Self {
         let message = "This needs a token: `Authorization: Bearer <token>`; the first one is in \
@@ -110,7 +116,7 @@ impl From<Error> for Problem {
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let causes = chain(&error);
+        let causes = error.causes();
         if error.kind() == ErrorKind::Internal {
             error!(code = error.code(), causes, "a request failed inside the host");
         } else {
@@ -160,17 +166,4 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> Problem {
 /// The answer when a handler panicked. The log says where, and not its words.
 pub(super) fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     Problem::from(Error::internal("a handler panicked")).into_response()
-}
-
-fn chain(error: &Error) -> String {
-    let mut text = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if !text.is_empty() {
-            text.push_str(": ");
-        }
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -99,7 +99,9 @@ fn messages(
 fn shown(entry: &Entry) -> Option<(&'static str, Value)> {
     let status = |status: JobStatus| ("status", json!({ "status": status, "timestamp": entry.at }));
     match &entry.event {
-        Event::Submitted { .. } | Event::Requeued { .. } => Some(status(JobStatus::Queued)),
+        Event::Submitted { .. } | Event::Requeued { .. } | Event::Restored { .. } => {
+            Some(status(JobStatus::Queued))
+        }
         Event::Claimed { attempt, .. } => {
             let (name, mut content) = status(JobStatus::Running);
             if let Value::Object(fields) = &mut content {
@@ -125,6 +127,6 @@ fn shown(entry: &Entry) -> Option<(&'static str, Value)> {
             let content = json!({ "timestamp": entry.at, "level": level, "message": message });
             Some(("log", content))
         }
-        Event::Intent { .. } | Event::Outcome { .. } => None,
+        Event::Retried(_) | Event::Intent { .. } | Event::Outcome { .. } => None,
     }
 }

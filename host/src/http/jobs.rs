@@ -150,6 +150,8 @@ pub(super) struct JournalBody {
     #[schema(value_type = String, example = "job_20250110_150000_a1b2c3")]
     job_id: JobId,
     /// In order, each with `seq`, `at` and `kind`; effects with class, digest, outcome, duration.
+    /// A command on a server has `remote` too: its receipt there, its first line and SHA-256, and
+    /// its exit code.
     #[schema(value_type = Vec<Object>)]
     entries: Vec<Value>,
     /// What to send as `after` for what follows; null when nothing does yet.
@@ -289,7 +291,7 @@ pub(super) async fn job_journal(
 ) -> Result<Json<JournalBody>, Problem> {
     let limit = within(query.limit, PAGE, MOST).ok_or_else(|| in_query("limit", "1 to 1000"))?;
     let entries = reader.journal(&id, query.after.unwrap_or(0), limit).await?;
-    let next_after = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.seq);
+    let next_after = entries.last().filter(|_| entries.len() == limit).map(|it| it.entry.seq);
     let entries = entries.iter().map(|entry| serde_json::to_value(entry).unwrap_or_default());
     Ok(Json(JournalBody { job_id: id, entries: entries.collect(), next_after }))
 }
@@ -341,9 +343,7 @@ impl JobBody {
 
 fn parsed(query: ListQuery) -> Result<JobQuery, Problem> {
     let limit = within(query.limit, PAGE, MOST).ok_or_else(|| in_query("limit", "1 to 1000"))?;
-    let status = query.status.as_deref().unwrap_or_default().split(',').map(str::trim);
-    let status = status.filter(|text| !text.is_empty()).map(str::parse).collect::<Result<_, _>>();
-    let status = status.map_err(|why: String| in_query("status", &why))?;
+    let status = statuses(query.status.as_deref())?;
     let operation = query.operation.map(|text| text.parse::<OperationName>()).transpose();
     let operation = operation.map_err(|why| in_query("type", &why.to_string()))?;
     let server = query.server.map(|text| text.parse()).transpose();
@@ -354,6 +354,13 @@ fn parsed(query: ListQuery) -> Result<JobQuery, Problem> {
         in_query("cursor", "send `next_cursor` of an earlier page")
     })?;
     Ok(JobQuery { status, operation, server, limit, cursor })
+}
+
+/// The statuses of a query.
+pub(super) fn statuses(text: Option<&str>) -> Result<Vec<JobStatus>, Problem> {
+    let names = text.unwrap_or_default().split(',').map(str::trim);
+    let status = names.filter(|text| !text.is_empty()).map(str::parse).collect::<Result<_, _>>();
+    status.map_err(|why: String| in_query("status", &why))
 }
 
 /// The number, or the usual one; none when it is 0 or too large.

@@ -36,6 +36,7 @@ pub(super) fn base() -> OpenApi {
         ("configuration", "How providers are reached"),
         ("jobs", "Runs of operations"),
         ("servers", "Servers, and commands on them"),
+        ("apps", "What runs on servers by recipes"),
         ("providers", "What providers offer"),
         ("plugins", "The operations that this host can run"),
         ("tokens", "Who may talk to the host"),

@@ -44,6 +44,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     }
 }
 
+impl<T: DeserializeOwned + Default> JsonBody<T> {
+    /// The same for a body that may be left out.
+    pub(super) async fn or_none(request: Request) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read(body).await?;
+        let key = request_key(&parts, &bytes)?;
+        if bytes.is_empty() {
+            return Ok(Self { value: T::default(), key });
+        }
+        if !is_json(&parts.headers) {
+            return Err(Problem::not_json());
+        }
+        Ok(Self { value: parse(&bytes)?, key })
+    }
+}
+
 /// The `Idempotency-Key` of a request without a body.
 pub(super) struct Key(pub(super) Option<RequestKey>);
 
@@ -69,6 +85,26 @@ where
         let path = Path::<String>::from_request_parts(parts, state).await;
         let Path(text) = path.map_err(|rejection| in_path(rejection.body_text()))?;
         text.parse().map(Self).map_err(|error: T::Err| in_path(error.to_string()))
+    }
+}
+
+/// The two names in a path.
+pub(super) struct BothInPath<A, B>(pub(super) A, pub(super) B);
+
+impl<S, A, B> FromRequestParts<S> for BothInPath<A, B>
+where
+    S: Send + Sync,
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((one, other)) = path.map_err(|rejection| in_path(rejection.body_text()))?;
+        let one = one.parse().map_err(|error: A::Err| in_path(error.to_string()))?;
+        let other = other.parse().map_err(|error: B::Err| in_path(error.to_string()))?;
+        Ok(Self(one, other))
     }
 }
 
@@ -149,11 +185,18 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// Serde's own words, without its capital-less start and the place that the pointer says better.
+/// Serde's own words, without the place, which the pointer says better, and without the value: it
+/// may be a token in the wrong field.
 fn data_message(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    crate::error::sentence(text)
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(words, _)| words);
+    match text.rsplit_once(", expected ") {
+        Some((found, expected)) if !found.starts_with("unknown field") => {
+            let found = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+            crate::error::sentence(&format!("{found}, expected {expected}"))
+        }
+        _ => crate::error::sentence(text),
+    }
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {

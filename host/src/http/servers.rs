@@ -8,14 +8,14 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::access::{Operator, Reader};
-use crate::app::servers::{WantedCommand, WantedServer};
+use crate::app::access::{Admin, Operator, Reader};
+use crate::app::servers::{Deletion, WantedCommand, WantedServer};
 use crate::error::{Error, FieldError};
 use crate::http::error::{ErrorBody, Problem};
 use crate::http::jobs::JobAccepted;
 use crate::http::request::{InPath, InQuery, JsonBody, Key};
 use crate::model::names::{ProviderKind, ServerName};
-use crate::model::server::Server;
+use crate::model::server::{AppsOnIt, Protection, Server};
 
 /// A server that somebody wants.
 #[derive(Deserialize, ToSchema)]
@@ -75,6 +75,19 @@ pub(super) struct DeleteQuery {
     /// Whether its DNS records stay.
     #[param(default = false)]
     keep_dns: Option<bool>,
+    /// Whether it goes although apps hold data on it, or although its provider knows nothing of it,
+    /// not even its SSH key, as when the token is of another project.
+    #[param(default = false)]
+    force: Option<bool>,
+}
+
+/// What is to be said of a server.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeServer {
+    /// `automatic`: agents cannot destroy it while apps are on it; `on`: nobody can delete it;
+    /// `off`: agents can as soon as a person confirms it.
+    deletion_protection: Protection,
 }
 
 /// All servers.
@@ -150,13 +163,29 @@ pub(super) async fn show_server(
     Ok(Json(reader.server(&name).await?))
 }
 
+/// Says whether a server is protected against being deleted. It needs the scope `admin`, which an
+/// agent's token has not.
+#[utoipa::path(patch, path = "/api/servers/{name}", tag = "servers", security(("token" = [])),
+    params(("name" = String, Path, description = "The server", example = "prod-01")),
+    request_body = ChangeServer,
+    responses((status = 200, description = "Its record", body = Server)))]
+pub(super) async fn change_server(
+    admin: Admin,
+    InPath(name): InPath<ServerName>,
+    JsonBody { value, key: _ }: JsonBody<ChangeServer>,
+) -> Result<Json<Server>, Problem> {
+    Ok(Json(admin.protect_server(&name, value.deletion_protection).await?))
+}
+
 /// Makes a job that deletes a server.
 #[utoipa::path(delete, path = "/api/servers/{name}", tag = "servers", security(("token" = [])),
     params(("name" = String, Path, description = "The server", example = "prod-01"), DeleteQuery,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255,
             description = "The same key for the same server is the same job, for 24 h")),
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
-        (status = 409, description = "`server_busy`: it is being deleted already",
+        (status = 409, description = "`server_busy`: it is being deleted already; \
+            `server_has_apps`: their data would be lost; `deletion_protected`: somebody said that \
+            it shall stay",
             body = ErrorBody)))]
 pub(super) async fn delete_server(
     operator: Operator,
@@ -164,7 +193,10 @@ pub(super) async fn delete_server(
     InQuery(query): InQuery<DeleteQuery>,
     Key(key): Key,
 ) -> Result<(StatusCode, Json<JobAccepted>), Problem> {
-    let job = operator.delete_server(name, query.keep_dns.unwrap_or(false), key).await?;
+    let force = query.force.unwrap_or(false);
+    let apps = if force { AppsOnIt::Lose } else { AppsOnIt::Refuse };
+    let how = Deletion { keep_dns: query.keep_dns.unwrap_or(false), apps, force };
+    let job = operator.delete_server(name, how, key).await?;
     Ok(JobAccepted::new(job, "Server deletion started"))
 }
 

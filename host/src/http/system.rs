@@ -81,7 +81,8 @@ pub(super) async fn welcome() -> Json<Welcome> {
     })
 }
 
-/// Says how the host is, after one durable round trip of its database.
+/// Says how the host is, after a round trip of its database: a durable one, unless something reached
+/// the disk in the last seconds.
 #[utoipa::path(get, path = "/health", tag = "system",
     responses((status = 200, description = "All is well", body = HealthBody),
         (status = 503, description = "The part that fails is named", body = HealthBody)))]

@@ -5,17 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::Value;
 use tracing::{info, warn};
 
 use crate::effects::Stop;
+use crate::effects::boundary::Boundary;
 use crate::effects::context::{JobContext, Outside, Signals};
-use crate::effects::grants::Grants;
+use crate::effects::grants::{AppScope, Grants};
 use crate::effects::journal::Journal;
+use crate::effects::slots::Slot;
+use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, Outcome, Running};
 use crate::model::journal::{Event, LogLevel, LogSource, NewEntry};
 use crate::model::names::{Identity, ServerName};
-use crate::plugins::catalog::Catalog;
+use crate::plugins::catalog::{Catalog, CatalogError};
+use crate::plugins::descriptor::Kind;
 use crate::plugins::engine::Engine;
 use crate::plugins::instance::{self, Ran};
 use crate::plugins::plugin::Plugin;
@@ -41,14 +46,16 @@ pub struct Runner {
 impl Runner {
     /// Runs a claimed job to the end of this attempt, and writes that down.
     #[tracing::instrument(skip_all, fields(job.id = %job.record.id, operation = %job.record.operation))]
-    pub async fn run(self, job: Job<Running>, signals: Signals) {
+    pub async fn run(self, job: Job<Running>, signals: Signals, slot: Slot) {
         let shutdown = signals.shutdown.clone();
         let kept = job.clone();
-        let ended = AssertUnwindSafe(self.attempt(job, signals)).catch_unwind().await;
+        let ended = AssertUnwindSafe(self.attempt(job, signals, slot)).catch_unwind().await;
         let ended = ended.unwrap_or_else(|_panic| {
             let message = "the host itself failed in this job; its log has the reason";
             Ended::with(kept, Outcome::Failed(Failure::unsafe_to_retry("internal", message)))
         });
+        let boundaries = &self.outside.boundaries;
+        boundaries.pass(Boundary::BeforeEnd, "job");
         let mut pause = Duration::from_millis(200);
         while let Err(error) = self.write(&ended).await {
             warn!(%error, "could not write how the job ended; trying again");
@@ -57,13 +64,22 @@ impl Runner {
                 () = shutdown.cancelled() => return,
             }
         }
+        boundaries.pass(Boundary::AfterEnd, "job");
         self.clean_up(&ended).await;
     }
 
-    async fn attempt(&self, job: Job<Running>, signals: Signals) -> Ended {
-        let Some(plugin) = self.plugin(&job) else {
-            let failure = missing_plugin(&job);
-            return Ended::with(job, Outcome::Failed(failure));
+    async fn attempt(&self, job: Job<Running>, signals: Signals, slot: Slot) -> Ended {
+        let app = match self.outside.store.app_of_job(&job.record.id).await {
+            Ok(app) => app,
+            Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
+        };
+        let plugin = match self.plugin(&job, app.as_ref()).await {
+            Ok(Some(plugin)) => plugin,
+            Ok(None) => {
+                let failure = missing_plugin(&job);
+                return Ended::with(job, Outcome::Failed(failure));
+            }
+            Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
         let entries = match self.journal(&job).await {
             Ok(entries) => entries,
@@ -82,12 +98,16 @@ impl Runner {
                 },
             },
         );
-        let grants = Grants::new(&plugin.descriptor.grants, job.record.server.clone());
+        self.outside.boundaries.pass(Boundary::Claimed, "job");
+        let grants = match self.grants(&job, &plugin).await {
+            Ok(grants) => grants,
+            Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
+        };
         let journal = Journal::new(Arc::clone(&self.outside.store), &job, entries);
         let mut outside = self.outside.clone();
         outside.remotes = Arc::new(outside.remotes.for_one_job());
         let context = JobContext::new(job.record.clone(), journal, grants, outside, signals);
-        let context = Arc::new(context);
+        let context = Arc::new(context.with_slot(slot));
         if job.record.attempt > 1 {
             context.note(&format!("attempt {}: going on from the journal", job.record.attempt));
         }
@@ -95,12 +115,50 @@ impl Runner {
         Ended::of(job, &context, ran, &plugin)
     }
 
-    /// The plugin that an earlier attempt ran, or the one that is active now.
-    fn plugin(&self, job: &Job<Running>) -> Option<Arc<Plugin>> {
-        match &job.record.plugin {
-            Some(pin) => self.catalog.by_digest(&pin.digest),
-            None => self.catalog.active(&job.record.operation),
+    /// The plugin that an earlier attempt ran, or the one that new jobs run now; of an app, else
+    /// the one that it was deployed with. Its bytes are kept as long as this job may need them.
+    async fn plugin(
+        &self,
+        job: &Job<Running>,
+        app: Option<&AppRecord>,
+    ) -> Result<Option<Arc<Plugin>>, CatalogError> {
+        let operation = &job.record.operation;
+        let plugin = match &job.record.plugin {
+            Some(pin) => self.catalog.find(&pin.digest).await?,
+            None => match (self.catalog.for_job(operation, &job.record.id), app) {
+                (None, Some(app)) => {
+                    let deployed_with = self.catalog.find(&app.plugin.digest).await?;
+                    deployed_with.filter(|plugin| plugin.operations.contains(operation))
+                }
+                (active, _) => active,
+            },
+        };
+        if let Some(plugin) = &plugin {
+            self.catalog.keep(plugin).await?;
         }
+        Ok(plugin)
+    }
+
+    /// What the plugin may do in this job. An app's jobs are about that app alone.
+    async fn grants(&self, job: &Job<Running>, plugin: &Plugin) -> Result<Grants, StorageError> {
+        let descriptor = &plugin.descriptor;
+        let grants = Grants::new(Arc::clone(plugin.allowed()), job.record.server.clone());
+        let (Kind::App, Ok(name)) = (descriptor.kind, descriptor.name.parse()) else {
+            return Ok(grants);
+        };
+        let server = match &job.record.server {
+            Some(server) => self.outside.store.server(server).await?,
+            None => None,
+        };
+        let own = job.record.params.pointer("/config/domain").and_then(Value::as_str);
+        let own = own.map(str::to_owned);
+        let domains = own.into_iter().chain(server.and_then(|server| server.domain()));
+        let names = domains.flat_map(|domain| {
+            let name = move |prefix: &String| format!("{prefix}.{domain}").parse().ok();
+            descriptor.dns_prefixes.iter().filter_map(name).collect::<Vec<_>>()
+        });
+        let delete_data = job.record.params.get("delete_data") == Some(&Value::Bool(true));
+        Ok(grants.for_app(AppScope { name, names: names.collect(), delete_data }))
     }
 
     async fn journal(
@@ -214,9 +272,9 @@ impl Ended {
 
     fn of(mut job: Job<Running>, context: &Arc<JobContext>, ran: Ran, plugin: &Plugin) -> Self {
         job.record.plugin.get_or_insert(plugin.pin());
-        let (view, last_words, commands) = {
+        let (view, last_words) = {
             let journal = context.journal();
-            (journal.view(), journal.last_words(), journal.ended_commands())
+            (journal.view(), journal.last_words())
         };
         job.record.view = view;
         let mut ended = match ran {
@@ -229,7 +287,7 @@ impl Ended {
             Ran::Returned(Err(failure)) => Self::with(job, Outcome::Failed(failure)),
         };
         ended.entries.splice(0..0, last_words);
-        ended.receipts = commands.into_iter().map(|n| context.identity(n)).collect();
+        ended.receipts = context.ended_commands();
         ended
     }
 }

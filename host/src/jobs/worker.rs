@@ -1,7 +1,7 @@
 //! Claims jobs and runs them, many at once. Woken by the store's commits, never by a poll, but for
 //! a slow one as a safety net.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::effects::context::Signals;
+use crate::effects::slots::{Slot, Slots};
 use crate::jobs::run::Runner;
+use crate::model::job::{Job, Running};
 use crate::model::names::{JobId, WorkerId};
-use crate::storage::{self, Change, Claim};
+use crate::storage::{self, Change, Claim, KeptLease};
 
 /// How long a lease lasts unless it is renewed.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
@@ -29,7 +31,7 @@ const ROUND: Duration = Duration::from_secs(10);
 pub struct WorkerOptions {
     /// Who it is.
     pub id: WorkerId,
-    /// How many jobs it runs at once.
+    /// How many jobs may be busy at once. Those that wait for the outside do not count.
     pub limit: usize,
 }
 
@@ -47,7 +49,9 @@ impl Workers {
         let worker = Worker {
             changes: runner.outside.store.changes(),
             runner,
+            slots: Slots::new(options.limit),
             options,
+            looked_up_to: 0,
             shutdown: shutdown.clone(),
             running: JoinSet::new(),
             jobs: HashMap::new(),
@@ -68,6 +72,9 @@ impl Workers {
 struct Worker {
     runner: Runner,
     options: WorkerOptions,
+    slots: Arc<Slots>,
+    /// Up to where waiting jobs were looked at in this round through the queue.
+    looked_up_to: u64,
     changes: Receiver<Change>,
     shutdown: CancellationToken,
     running: JoinSet<()>,
@@ -80,6 +87,7 @@ struct Worker {
 enum Event {
     Changed(Result<Change, RecvError>),
     Ended(Id),
+    Freed,
     Round,
     Stop,
 }
@@ -93,6 +101,7 @@ impl Worker {
                 () = self.shutdown.cancelled() => Event::Stop,
                 change = self.changes.recv() => Event::Changed(change),
                 Some(ended) = self.running.join_next_with_id() => Event::Ended(task_of(ended)),
+                () = self.slots.freed() => Event::Freed,
                 _ = round.tick() => Event::Round,
             };
             match event {
@@ -107,6 +116,7 @@ impl Worker {
                     self.forget(task);
                     self.claim().await;
                 }
+                Event::Freed => self.claim().await,
                 Event::Round => self.look_around().await,
             }
         }
@@ -118,16 +128,20 @@ impl Worker {
 
     /// Takes jobs as long as there are some and there is room.
     async fn claim(&mut self) {
-        while self.running.len() < self.options.limit {
+        while self.running.len() < self.runner.engine.room() {
+            let Some(slot) = self.slots.take() else { return };
             match self.runner.outside.store.claim_next_job(&self.lease()).await {
-                Ok(Some(job)) => self.start(job),
-                Ok(None) => return,
-                Err(error) => return error!(%error, "could not claim a job"),
+                Ok(Some(job)) => self.start(job, slot),
+                Ok(None) => return slot.put_back(),
+                Err(error) => {
+                    slot.put_back();
+                    return error!(%error, "could not claim a job");
+                }
             }
         }
     }
 
-    fn start(&mut self, job: crate::model::job::Job<crate::model::job::Running>) {
+    fn start(&mut self, job: Job<Running>, slot: Slot) {
         let cancel = CancellationToken::new();
         if job.record.cancel_requested {
             cancel.cancel();
@@ -135,7 +149,7 @@ impl Worker {
         let id = job.record.id.clone();
         info!(job.id = %id, operation = %job.record.operation, attempt = job.record.attempt, "job started");
         let signals = Signals { cancel: cancel.clone(), shutdown: self.shutdown.clone() };
-        let task = self.running.spawn(self.runner.clone().run(job, signals));
+        let task = self.running.spawn(self.runner.clone().run(job, signals, slot));
         self.tasks.insert(task.id(), id.clone());
         self.jobs.insert(id, cancel);
     }
@@ -157,21 +171,24 @@ impl Worker {
         let lease = self.lease();
         let store = Arc::clone(&self.runner.outside.store);
         match store.renew_leases(&lease).await {
-            Ok(kept) => self.notice_lost(&kept),
+            Ok(kept) => self.compare(&kept),
             Err(error) => warn!(%error, "could not renew leases"),
         }
         if let Err(error) = store.recover(&lease, false).await {
             warn!(%error, "could not look for jobs whose worker died");
         }
-        for (id, token) in &self.jobs {
-            if matches!(store.job(id).await, Ok(Some(job)) if job.cancel_requested) {
-                token.cancel();
-            }
+        match store.wake_waiting(self.looked_up_to).await {
+            Ok(place) => self.looked_up_to = place.unwrap_or(0),
+            Err(error) => warn!(%error, "could not look at the jobs that wait"),
         }
         self.claim().await;
     }
 
-    fn notice_lost(&self, kept: &[JobId]) {
+    fn compare(&self, kept: &[KeptLease]) {
+        for lease in kept.iter().filter(|lease| lease.cancel_requested) {
+            self.cancel(&lease.job);
+        }
+        let kept: HashSet<&JobId> = kept.iter().map(|lease| &lease.job).collect();
         for id in self.jobs.keys().filter(|id| !kept.contains(id)) {
             warn!(job.id = %id, "this job's lease is not ours any more");
         }

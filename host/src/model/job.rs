@@ -136,6 +136,9 @@ pub struct View {
     pub steps_completed: Vec<String>,
     /// Steps to come, in order.
     pub steps_remaining: Vec<String>,
+    /// When each step that began did, in order.
+    #[serde(default)]
+    pub begun: Vec<(String, Timestamp)>,
 }
 
 impl View {
@@ -147,12 +150,13 @@ impl View {
     }
 
     /// A step begins, the one before it is complete.
-    pub fn step(&mut self, name: &str) {
+    pub fn step(&mut self, name: &str, at: Timestamp) {
         if self.current_step.as_deref() == Some(name) {
             return;
         }
         self.steps_completed.extend(self.current_step.take());
         self.steps_remaining.retain(|step| step != name);
+        self.begun.push((name.to_owned(), at));
         self.current_step = Some(name.to_owned());
     }
 

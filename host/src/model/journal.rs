@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::model::failure::Failure;
 use crate::model::job::JobStatus;
 use crate::model::names::{Digest, JobId, WorkerId};
+use crate::model::retry::Inheritance;
 
 /// One entry, as it stands on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_of: Option<JobId>,
     },
+    /// It goes on from another one.
+    Retried(Box<Inheritance>),
     /// A worker took it.
     Claimed {
         /// From 1.
@@ -117,6 +120,13 @@ pub enum Event {
         /// The name of the token that asked.
         by: String,
     },
+    /// The host was put back from a backup: the job may have gone on since that was taken, and
+    /// nobody here knows how far.
+    Restored {
+        /// When the backup was taken; none when it does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_at: Option<Timestamp>,
+    },
     /// Its worker gave it back.
     Requeued {
         /// Why.
@@ -137,6 +147,7 @@ impl Event {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Submitted { .. } => "submitted",
+            Self::Retried(_) => "retried",
             Self::Claimed { .. } => "claimed",
             Self::Plan { .. } => "plan",
             Self::Step { .. } => "step",
@@ -145,6 +156,7 @@ impl Event {
             Self::Intent { .. } => "intent",
             Self::Outcome { .. } => "outcome",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::Restored { .. } => "restored",
             Self::Requeued { .. } => "requeued",
             Self::Finished { .. } => "finished",
         }

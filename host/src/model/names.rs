@@ -87,6 +87,29 @@ impl FromStr for ServerName {
 }
 
 text_type! {
+    /// An app's name, which is its stack's and its recipe's too: 1 to 63 of `[a-z0-9-]`, no dash at
+    /// an end.
+    AppName
+}
+
+impl FromStr for AppName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_short = (1..=63).contains(&text.len());
+        if is_short && text.chars().all(allowed) && !text.starts_with('-') && !text.ends_with('-') {
+            return Ok(Self(text.to_owned()));
+        }
+        let shown: String = text.chars().take(70).collect();
+        Err(InvalidName(format!(
+            "`{}` is no name of an app: use 1 to 63 of a-z, 0-9 and -, with no dash at an end",
+            shown.escape_debug()
+        )))
+    }
+}
+
+text_type! {
     /// A job's id: `job_<date>_<time>_<six hex digits>`, the time in UTC.
     JobId
 }

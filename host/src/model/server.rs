@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::model::app::AppDnsRecord;
 use crate::model::names::{ProviderKind, ServerName};
 
 /// The record of a server.
@@ -49,8 +50,81 @@ pub struct Server {
     pub dns: BTreeMap<String, serde_json::Value>,
     /// The apps on it.
     pub apps: Vec<String>,
+    /// What was said about deleting it.
+    #[serde(default)]
+    pub deletion_protection: Protection,
+    /// Whether agents cannot destroy it: it was said so, or nothing was and apps are on it.
+    #[serde(default)]
+    pub protected: bool,
     /// Whether nothing real stands behind it.
     pub simulated: bool,
+}
+
+impl Server {
+    /// The domain under which its apps have their names, if it has one.
+    pub fn domain(&self) -> Option<String> {
+        let text = |name: &str| self.dns.get(name).and_then(serde_json::Value::as_str);
+        text("zone_name").map(|zone| domain(zone, text("subdomain")))
+    }
+
+    /// The records of its own names.
+    pub fn dns_records(&self) -> Vec<AppDnsRecord> {
+        let records = self.dns.get("records").and_then(serde_json::Value::as_array);
+        let records = records.into_iter().flatten().cloned();
+        records.filter_map(|record| serde_json::from_value(record).ok()).collect()
+    }
+
+    /// Whether it was made ready for apps.
+    pub fn is_set_up(&self) -> bool {
+        self.setup.contains_key("done_at")
+    }
+}
+
+/// Whether a server is protected against being deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protection {
+    /// Against agents, as long as apps are on it.
+    #[default]
+    Automatic,
+    /// Against everybody.
+    On,
+    /// Against nobody: agents destroy it as soon as a person confirms it.
+    Off,
+}
+
+impl Protection {
+    /// Whether agents cannot destroy a server with these apps on it.
+    pub const fn holds(self, apps: &[String]) -> bool {
+        match self {
+            Self::Automatic => !apps.is_empty(),
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+}
+
+/// What becomes of the apps on a server that is to be deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AppsOnIt {
+    /// They are a reason not to delete it.
+    #[default]
+    Refuse,
+    /// They go with it.
+    Lose,
+    /// They go with it unless it is protected.
+    LoseUnprotected,
+}
+
+/// The domain that a job of these parameters gives its server.
+pub fn domain_asked(params: &serde_json::Value) -> Option<String> {
+    let text = |name: &str| params.get(name).and_then(serde_json::Value::as_str);
+    text("zone_name").map(|zone| domain(zone, text("subdomain")))
+}
+
+/// The domain of a server's apps, in this zone.
+pub fn domain(zone: &str, subdomain: Option<&str>) -> String {
+    subdomain.map_or_else(|| zone.to_owned(), |subdomain| format!("{subdomain}.{zone}"))
 }
 
 /// How a server stands.

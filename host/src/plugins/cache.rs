@@ -29,6 +29,11 @@ impl Cache {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The compiled component, from disk or compiled now. Takes up to seconds: not for a runtime
     /// thread.
     ///

@@ -1,11 +1,14 @@
 //! What a plugin says of itself, read from its bytes without running them.
 
+mod app;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmparser::{Parser, Payload};
 
+use crate::model::app::{DELETE, DEPLOY, Provides};
 use crate::model::grants::GrantsWanted;
-use crate::model::names::OperationName;
+use crate::model::names::{InvalidName, OperationName};
 use crate::plugins::plugin::PluginError;
 
 /// The custom section that holds the descriptor, in the component or a module of it.
@@ -20,6 +23,9 @@ const MOST_BYTES: usize = 256 * 1024;
 pub struct Descriptor {
     /// Lower-case with dashes; unique among plugins.
     pub name: String,
+    /// Which world of the contract it was built for.
+    #[serde(default)]
+    pub kind: Kind,
     /// What its versions are compared by.
     pub version: semver::Version,
     /// A short name for people.
@@ -45,12 +51,27 @@ pub struct Descriptor {
     /// Memory that the app needs on the server, in MB.
     #[serde(default)]
     pub min_memory_mb: u64,
-    /// The names it takes in a zone.
+    /// The names that it takes in a zone: those of an app, or those that an operation gives to
+    /// servers and no app can have.
     #[serde(default)]
     pub dns_prefixes: Vec<String>,
+    /// What other apps of the server can have of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provides: Option<Provides>,
     /// Where to read more, by name.
     #[serde(default)]
     pub links: std::collections::BTreeMap<String, String>,
+}
+
+/// The world of the contract that a plugin was built for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// `operation`: exports `run`.
+    #[default]
+    Operation,
+    /// `app`: exports `deploy` and `undeploy`.
+    App,
 }
 
 const fn an_hour() -> u64 {
@@ -85,12 +106,18 @@ impl Descriptor {
         descriptor.check()
     }
 
-    /// The operation that it provides: its name with underscores.
+    /// The operations that it provides: its name with underscores; of an app, the one that makes
+    /// it run, and the one that takes it away.
     ///
     /// # Errors
     /// When the name makes no operation.
-    pub fn operation(&self) -> Result<OperationName, PluginError> {
-        self.name.replace('-', "_").parse().map_err(|e| bad(&format!("its name: {e}")))
+    pub fn operations(&self) -> Result<Vec<OperationName>, PluginError> {
+        let names = match self.kind {
+            Kind::Operation => vec![self.name.replace('-', "_")],
+            Kind::App => vec![format!("{DEPLOY}{}", self.name), format!("{DELETE}{}", self.name)],
+        };
+        let parsed = names.iter().map(|name| name.parse());
+        parsed.collect::<Result<_, _>>().map_err(|e: InvalidName| bad(&format!("its name: {e}")))
     }
 
     fn check(self) -> Result<Self, PluginError> {
@@ -100,6 +127,9 @@ impl Descriptor {
         }
         if self.steps.len() > 100 || self.steps.iter().any(|s| s.is_empty() || s.len() > 200) {
             return Err(bad("it has more than 100 steps, or one without or with a very long name"));
+        }
+        if self.kind == Kind::App {
+            self.check_app().map_err(|reason| bad(&reason))?;
         }
         Ok(self)
     }

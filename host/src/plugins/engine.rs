@@ -4,22 +4,47 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bindings::{Guest, Operation, OperationPre};
+use bindings::{App, AppPre, Guest, Operation, OperationPre};
 use wasmtime::component::{Component, Linker};
 
 use crate::capabilities::{self, Granted};
 use crate::model::names::Digest;
 use crate::plugins::cache::Cache;
+use crate::plugins::descriptor::Kind;
+use crate::plugins::fit;
 use crate::plugins::plugin::PluginError;
 
 /// How often a running guest is interrupted so that others get their turn.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// The most runs at once, nearly all of them waiting, where the system has no limit of its own: each
+/// takes some memory and 4 GiB of addresses.
+const MOST_RUNS: usize = 20_000;
+
+/// How many mappings of memory a run takes: its stack with a guard, its linear memory between two.
+/// Counted in `/proc/self/maps` with 10 000 waiting jobs: 5 each, and a component may have more
+/// memories than one.
+const MAPPINGS_OF_A_RUN: usize = 6;
+
+/// How many mappings everything else in the process may take.
+const MAPPINGS_OF_THE_REST: usize = 5_000;
+
 /// Compiles components and makes stores for them.
 pub struct Engine {
     inner: wasmtime::Engine,
-    linker: Linker<Guest>,
+    room: usize,
+    operations: Linker<Guest>,
+    apps: Linker<Guest>,
     cache: Cache,
+}
+
+/// A compiled component with all that it imports, by the world that it was built for.
+#[derive(Clone)]
+pub enum Prepared {
+    /// Exports `run`.
+    Operation(OperationPre<Guest>),
+    /// Exports `deploy` and `undeploy`.
+    App(AppPre<Guest>),
 }
 
 impl Engine {
@@ -33,28 +58,45 @@ impl Engine {
             reason: format!("the folder {} for compiled code: {source}", cache.display()),
         };
         let inner = wasmtime::Engine::new(&config()).map_err(engine)?;
-        let mut linker = bindings::wasi_linker(&inner).map_err(engine)?;
-        Operation::add_to_linker::<Guest, Granted>(&mut linker, capabilities::of)
+        let mut operations = bindings::wasi_linker(&inner).map_err(engine)?;
+        Operation::add_to_linker::<Guest, Granted>(&mut operations, capabilities::of)
             .map_err(engine)?;
+        let mut apps = bindings::wasi_linker(&inner).map_err(engine)?;
+        App::add_to_linker::<Guest, Granted>(&mut apps, capabilities::of).map_err(engine)?;
         start_ticker(&inner).map_err(folder)?;
-        Ok(Self { inner, linker, cache: Cache::open(cache).map_err(folder)? })
+        let cache = Cache::open(cache).map_err(folder)?;
+        let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+        let room = room(mappings.and_then(|text| text.trim().parse().ok()));
+        Ok(Self { inner, room, operations, apps, cache })
     }
 
-    /// Compiles a component and checks that the host has all that it imports. Takes up to seconds:
+    /// Compiles a component and checks that its world has all that it imports. Takes up to seconds:
     /// not for a runtime thread.
     ///
     /// # Errors
     /// When it does not compile, or wants what there is not.
     pub fn prepare(
         &self,
+        kind: Kind,
         digest: &Digest,
         bytes: &[u8],
-    ) -> Result<OperationPre<Guest>, PluginError> {
+    ) -> Result<Prepared, PluginError> {
         let component = self
             .cache
             .load(&self.inner, digest, bytes)
             .map_err(|e| PluginError::NotAComponent { reason: format!("{e:#}") })?;
-        self.link(&component).map_err(|e| PluginError::DoesNotFit { reason: format!("{e:#}") })
+        self.link(kind, &component).map_err(|error| fit::misfit(kind, bytes, &error))
+    }
+
+    /// How many runs there may be at once. One more might find no memory, and would fail for what is
+    /// not its fault.
+    pub const fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Where compiled code is kept.
+    pub fn cache(&self) -> &Path {
+        self.cache.folder()
     }
 
     /// The engine itself, for stores.
@@ -62,8 +104,12 @@ impl Engine {
         &self.inner
     }
 
-    fn link(&self, component: &Component) -> wasmtime::Result<OperationPre<Guest>> {
-        OperationPre::new(self.linker.instantiate_pre(component)?)
+    fn link(&self, kind: Kind, component: &Component) -> wasmtime::Result<Prepared> {
+        match kind {
+            Kind::Operation => OperationPre::new(self.operations.instantiate_pre(component)?)
+                .map(Prepared::Operation),
+            Kind::App => AppPre::new(self.apps.instantiate_pre(component)?).map(Prepared::App),
+        }
     }
 }
 
@@ -74,9 +120,20 @@ fn config() -> wasmtime::Config {
         .epoch_interruption(true)
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
+        // A memory that is mapped from its image takes two mappings more, of which a process has a
+        // limited number (65 530 by default): ten thousand waiting jobs would not fit. Copying the
+        // data of a component costs microseconds.
+        .memory_init_cow(false)
         .max_wasm_stack(512 * 1024)
         .async_stack_size(1024 * 1024);
     config
+}
+
+/// How many runs fit into so many mappings of memory.
+fn room(mappings: Option<usize>) -> usize {
+    let Some(mappings) = mappings else { return MOST_RUNS };
+    let fitting = mappings.saturating_sub(MAPPINGS_OF_THE_REST) / MAPPINGS_OF_A_RUN;
+    fitting.clamp(1, MOST_RUNS)
 }
 
 /// Counts epochs until the engine is gone.
@@ -91,4 +148,17 @@ fn start_ticker(engine: &wasmtime::Engine) -> std::io::Result<()> {
         }
     };
     std::thread::Builder::new().name("epoch-ticker".to_owned()).spawn(tick).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_limit_of_mappings_has_room_for_ten_thousand_runs() {
+        assert_eq!(room(Some(65_530)), 10_088);
+        assert_eq!(room(Some(1_048_576)), MOST_RUNS);
+        assert_eq!(room(Some(0)), 1);
+        assert_eq!(room(None), MOST_RUNS);
+    }
 }

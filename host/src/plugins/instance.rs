@@ -16,8 +16,11 @@ use crate::capabilities::randomness::Seeded;
 use crate::effects::Stop;
 use crate::effects::context::JobContext;
 use crate::model::failure::Failure;
-use crate::plugins::engine::{Engine, TICK};
+use crate::plugins::engine::{Engine, Prepared, TICK};
 use crate::plugins::plugin::Plugin;
+
+/// How long a cancelled plugin may compute without asking the host for anything.
+const DEAF: Duration = Duration::from_secs(5);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -53,9 +56,22 @@ async fn call(
 ) -> wasmtime::Result<Result<Value, Failure>> {
     let prepared = plugin.prepared(engine).await.map_err(|e| wasmtime::format_err!("{e}"))?;
     let mut store = store(engine, job);
-    let operation = prepared.instantiate_async(&mut store).await?;
     let params = job.params().to_string();
-    let answer = operation.call_run(&mut store, &params).await?;
+    let answer = match prepared {
+        Prepared::Operation(operation) => {
+            let operation = operation.instantiate_async(&mut store).await?;
+            operation.call_run(&mut store, &params).await?
+        }
+        Prepared::App(app) => {
+            let app = app.instantiate_async(&mut store).await?;
+            // The first operation of a plugin is what it is for, the second its opposite.
+            if plugin.operations.first() == Some(&job.record.operation) {
+                app.call_deploy(&mut store, &params).await?
+            } else {
+                app.call_undeploy(&mut store, &params).await?
+            }
+        }
+    };
     Ok(match answer {
         Ok(text) => result(plugin, &text, job.limits().result_bytes),
         Err(failure) => Err(Failure {
@@ -111,13 +127,22 @@ fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {
     store
 }
 
-/// Lets others run every tick, and ends a guest that computes for too long between two calls.
+/// Lets others run every tick, and ends a guest that computes for too long between two calls. One
+/// that somebody cancelled asks sooner than that for the effect which tells it, or does not clean up.
 fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>, computing: Duration) {
     let most = computing.as_millis() / TICK.as_millis();
+    let most_cancelled = DEAF.as_millis() / TICK.as_millis();
     let job = Arc::clone(job);
+    let mut cancelled = 0;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         let ticks = job.computing().fetch_add(1, Ordering::Relaxed) + 1;
+        // What was computed before the wish to cancel does not count.
+        cancelled = if job.is_cancelled() && ticks > 1 { cancelled + 1 } else { 0 };
+        if cancelled > most_cancelled {
+            job.stop(Stop::Cancelled);
+            return Err(wasmtime::format_err!("cancelled while it computed"));
+        }
         if u128::from(ticks) > most {
             job.stop(Stop::limit(
                 "computing_too_long",

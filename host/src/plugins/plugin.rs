@@ -1,29 +1,39 @@
 //! A loaded component: its bytes, what it says of itself, and its compiled code.
 
+use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use bindings::{Guest, OperationPre};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::effects::grants::Allowed;
 use crate::model::job::PluginPin;
 use crate::model::names::{Digest, OperationName};
+use crate::plugins::content::Content;
 use crate::plugins::descriptor::Descriptor;
-use crate::plugins::engine::Engine;
+use crate::plugins::engine::{Engine, Prepared};
+use crate::plugins::fit;
 
 /// A component that the host can run.
 pub struct Plugin {
     /// What it says of itself.
     pub descriptor: Descriptor,
-    /// The operation that it provides.
-    pub operation: OperationName,
+    /// The operations that it provides, its first use first.
+    pub operations: Vec<OperationName>,
     /// The digest of its bytes.
     pub digest: Digest,
-    bytes: Vec<u8>,
-    params: jsonschema::Validator,
-    result: jsonschema::Validator,
-    compiled: OnceLock<OperationPre<Guest>>,
+    content: Content,
+    allowed: Arc<Allowed>,
+    params: Schema,
+    result: Schema,
+    compiled: OnceLock<Prepared>,
 }
+
+/// A schema of the descriptor, compiled when something is first held against it: a start with many
+/// plugins has no time for that.
+#[derive(Default)]
+struct Schema(OnceLock<Result<jsonschema::Validator, String>>);
 
 /// One thing that is wrong with parameters.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -36,18 +46,63 @@ pub struct FieldError {
 }
 
 impl Plugin {
-    /// Reads a component. It is compiled when it is first needed.
+    /// Reads a component. Its code and its schemas are compiled when they are first needed.
     ///
     /// # Errors
-    /// When the bytes are no component with a descriptor whose schemas can be used.
-    pub fn read(bytes: Vec<u8>) -> Result<Self, PluginError> {
+    /// When the bytes are no component with a descriptor that can be used.
+    pub fn read(content: impl Into<Content>) -> Result<Self, PluginError> {
+        let content = content.into();
+        let bytes = content.whole();
         let descriptor = Descriptor::of(&bytes)?;
-        let operation = descriptor.operation()?;
+        let operations = descriptor.operations()?;
         let digest = digest_of(&bytes)?;
-        let params = schema("parameters", &descriptor.params)?;
-        let result = schema("result", &descriptor.result)?;
-        let compiled = OnceLock::new();
-        Ok(Self { descriptor, operation, digest, bytes, params, result, compiled })
+        drop(bytes);
+        let (params, result, compiled) = (Schema::default(), Schema::default(), OnceLock::new());
+        let allowed = Arc::new(Allowed::new(descriptor.grants.clone()));
+        Ok(Self { descriptor, operations, digest, content, allowed, params, result, compiled })
+    }
+
+    /// Checks, without compiling it, that it is made for this host: its schemas, what it imports and
+    /// asks for, and what it exports.
+    ///
+    /// # Errors
+    /// The first thing that is not.
+    pub fn check_contract(&self) -> Result<(), PluginError> {
+        self.check_schemas()?;
+        let bytes = self.bytes();
+        fit::check_imports(&bytes, &self.descriptor)?;
+        fit::check_exports(self.descriptor.kind, &bytes)
+    }
+
+    /// The component.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        self.content.whole()
+    }
+
+    /// How many bytes the component has.
+    pub fn size(&self) -> usize {
+        self.content.size()
+    }
+
+    /// What it is allowed now: all that it wants, unless somebody says otherwise.
+    pub const fn allowed(&self) -> &Arc<Allowed> {
+        &self.allowed
+    }
+
+    /// Compiles the schemas now. For plugins that no test of ours has seen.
+    ///
+    /// # Errors
+    /// When one of them cannot be used.
+    pub fn check_schemas(&self) -> Result<(), PluginError> {
+        for (what, schema, text) in [
+            ("parameters", &self.params, &self.descriptor.params),
+            ("result", &self.result, &self.descriptor.result),
+        ] {
+            schema.of(text).map_err(|reason| PluginError::BadDescriptor {
+                reason: format!("the schema of its {what}: {reason}"),
+            })?;
+        }
+        Ok(())
     }
 
     /// Which plugin this is, for a job's record.
@@ -64,7 +119,8 @@ impl Plugin {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn check_params(&self, params: &Value) -> Result<(), Vec<FieldError>> {
-        check(&self.params, params)
+        let secrets: Vec<&str> = self.descriptor.secret_properties().collect();
+        self.params.check(&self.descriptor.params, params, &secrets)
     }
 
     /// Checks a result against the descriptor's schema.
@@ -72,7 +128,7 @@ impl Plugin {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn check_result(&self, result: &Value) -> Result<(), Vec<FieldError>> {
-        check(&self.result, result)
+        self.result.check(&self.descriptor.result, result, &[])
     }
 
     /// The compiled component, ready to be instantiated. The first call compiles, off the
@@ -80,40 +136,53 @@ impl Plugin {
     ///
     /// # Errors
     /// When it does not compile, or wants what the host does not have.
-    pub async fn prepared(
-        self: &Arc<Self>,
-        engine: &Arc<Engine>,
-    ) -> Result<OperationPre<Guest>, PluginError> {
+    pub async fn prepared(self: &Arc<Self>, engine: &Arc<Engine>) -> Result<Prepared, PluginError> {
         if let Some(ready) = self.compiled.get() {
             return Ok(ready.clone());
         }
         let (plugin, engine) = (Arc::clone(self), Arc::clone(engine));
-        let compiled =
-            tokio::task::spawn_blocking(move || engine.prepare(&plugin.digest, &plugin.bytes))
-                .await
-                .map_err(|e| PluginError::Engine { reason: e.to_string() })??;
+        let prepare =
+            move || engine.prepare(plugin.descriptor.kind, &plugin.digest, &plugin.bytes());
+        let compiled = tokio::task::spawn_blocking(prepare)
+            .await
+            .map_err(|e| PluginError::Engine { reason: e.to_string() })??;
         Ok(self.compiled.get_or_init(|| compiled).clone())
     }
 }
 
-fn schema(what: &str, schema: &Value) -> Result<jsonschema::Validator, PluginError> {
-    jsonschema::validator_for(schema).map_err(|e| PluginError::BadDescriptor {
-        reason: format!("the schema of its {what}: {e}"),
-    })
+impl Schema {
+    fn of(&self, schema: &Value) -> Result<&jsonschema::Validator, &String> {
+        let compile = || jsonschema::validator_for(schema).map_err(|error| error.to_string());
+        self.0.get_or_init(compile).as_ref()
+    }
+
+    /// The words of a validator quote what they are about: not where that is secret.
+    fn check(
+        &self,
+        schema: &Value,
+        value: &Value,
+        secrets: &[&str],
+    ) -> Result<(), Vec<FieldError>> {
+        let schema = self.of(schema).map_err(|reason| {
+            let message = format!("the plugin's schema cannot be used: {reason}");
+            vec![FieldError { pointer: String::new(), message }]
+        })?;
+        let errors: Vec<FieldError> = schema
+            .iter_errors(value)
+            .map(|error| {
+                let pointer = error.instance_path().to_string();
+                let first = pointer.split('/').nth(1).unwrap_or_default();
+                let is_open = secrets.is_empty() || !(first.is_empty() || secrets.contains(&first));
+                let message = if is_open { error.to_string() } else { error.masked().to_string() };
+                FieldError { pointer, message }
+            })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
 }
 
-fn check(schema: &jsonschema::Validator, value: &Value) -> Result<(), Vec<FieldError>> {
-    let errors: Vec<FieldError> = schema
-        .iter_errors(value)
-        .map(|error| FieldError {
-            pointer: error.instance_path().to_string(),
-            message: error.to_string(),
-        })
-        .collect();
-    if errors.is_empty() { Ok(()) } else { Err(errors) }
-}
-
-fn digest_of(bytes: &[u8]) -> Result<Digest, PluginError> {
+/// The digest of a component.
+pub(super) fn digest_of(bytes: &[u8]) -> Result<Digest, PluginError> {
     let hash = Sha256::digest(bytes);
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}").parse().map_err(|_impossible| PluginError::Engine {
@@ -142,11 +211,30 @@ pub enum PluginError {
         /// The function or type, as wasmtime names it.
         reason: String,
     },
+    /// A file of plugins that is of no use.
+    #[error("the plugin {} cannot be loaded: {reason}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Two plugins want to be the same.
     #[error("two plugins are named `{name}`")]
     Twice {
         /// That name.
         name: String,
+    },
+    /// It would take too much.
+    #[error(
+        "compiling this plugin came to no end: it may take {seconds} s of processor time and \
+         {memory_mib} MiB of memory; make it smaller"
+    )]
+    TooCostly {
+        /// Of a processor.
+        seconds: u64,
+        /// Of memory.
+        memory_mib: u64,
     },
     /// The host's own trouble.
     #[error("the plugin engine failed: {reason}")]

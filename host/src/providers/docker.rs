@@ -5,7 +5,7 @@ mod files;
 mod image;
 mod machine;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -247,6 +247,19 @@ impl Provider for Docker {
 
     async fn server(&self, id: &str) -> Result<Option<Machine>, ProviderError> {
         Ok(self.inspect(id).await?.as_ref().and_then(machine))
+    }
+
+    async fn server_ids(&self) -> Result<BTreeSet<String>, ProviderError> {
+        let filters = HashMap::from([("label", vec![Identity::JOB_LABEL])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let found = self.engine().await?.list_containers(Some(options)).await;
+        let found = found.map_err(|error| refusal("list containers", error))?;
+        Ok(found.into_iter().filter_map(|container| container.id).collect())
+    }
+
+    /// An engine stores no keys, and its address says which engine it is.
+    async fn has_ssh_key(&self, _: &str) -> Result<bool, ProviderError> {
+        Ok(true)
     }
 
     async fn delete_server(&self, id: &str) -> Result<(), ProviderError> {

@@ -7,6 +7,7 @@ mod keys;
 mod servers;
 mod wire;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -125,5 +126,13 @@ impl Provider for Hetzner {
 
     async fn delete_server(&self, id: &str) -> Result<(), ProviderError> {
         self.delete_until_gone(id).await
+    }
+
+    async fn server_ids(&self) -> Result<BTreeSet<String>, ProviderError> {
+        self.list_ids().await
+    }
+
+    async fn has_ssh_key(&self, id: &str) -> Result<bool, ProviderError> {
+        self.has_key(id).await
     }
 }

@@ -4,13 +4,16 @@
 
 mod commands;
 pub mod disk;
+pub mod evidence;
 mod files;
+mod ledger;
 mod machines;
 mod offer;
 mod remote;
 mod scripts;
 mod shell;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,6 +182,15 @@ impl Provider for Sandbox {
         let id = id.to_owned();
         let found = self.look(move |machines| machines.with_id(&id)).await?;
         Ok(found.map(|machine| self.shown(machine)))
+    }
+
+    async fn server_ids(&self) -> Result<BTreeSet<String>, ProviderError> {
+        let all = self.look(Machines::all).await?;
+        Ok(all.into_iter().map(|machine| machine.id).collect())
+    }
+
+    async fn has_ssh_key(&self, id: &str) -> Result<bool, ProviderError> {
+        Ok(self.look(Machines::keys).await?.iter().any(|key| key.id == id))
     }
 
     async fn delete_server(&self, id: &str) -> Result<(), ProviderError> {

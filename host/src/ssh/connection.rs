@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use russh::client::{self, Handle, Msg};
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, Disconnect};
+use russh::{Channel, ChannelOpenFailure, Disconnect};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -72,19 +72,35 @@ impl Connection {
     /// A channel for one command. A connection that turns out to be dead before anything was sent
     /// is replaced once.
     pub(super) async fn channel(&self) -> Result<Channel<Msg>, SshError> {
+        self.open(&Wanted::Command).await
+    }
+
+    /// A connection that the server makes to this address and port, seen from there.
+    pub(super) async fn tunnel(&self, address: &str, port: u16) -> Result<Channel<Msg>, SshError> {
+        self.open(&Wanted::Tunnel { address, port }).await
+    }
+
+    async fn open(&self, wanted: &Wanted<'_>) -> Result<Channel<Msg>, SshError> {
         let mut live = self.live.lock().await;
         if let Some(handle) = live.as_ref().filter(|handle| !handle.is_closed()) {
-            match handle.channel_open_session().await {
+            match wanted.of(handle).await {
                 Ok(channel) => return Ok(channel),
+                Err(russh::Error::ChannelOpenFailure(reason)) if wanted.is_tunnel() => {
+                    return Err(wanted.refused(&reason));
+                }
                 Err(error) => debug!(target = self.target(), %error, "the connection is gone"),
             }
         }
         *live = None;
         let handle = Arc::new(self.connect().await?);
-        let opened = handle.channel_open_session().await;
-        let channel = opened.map_err(|error| self.unreachable(error.to_string()))?;
+        let opened = wanted.of(&handle).await;
         *live = Some(handle);
-        Ok(channel)
+        opened.map_err(|error| match error {
+            russh::Error::ChannelOpenFailure(reason) if wanted.is_tunnel() => {
+                wanted.refused(&reason)
+            }
+            other => self.unreachable(other.to_string()),
+        })
     }
 
     /// Says good-bye, so that the server need not wait for a time-out.
@@ -123,6 +139,44 @@ impl Connection {
         }
         let reason = format!("{} may not log in with {}", self.access.user, self.key.fingerprint());
         Err(SshError::LoginRefused { target: self.target(), reason })
+    }
+}
+
+/// What a channel is for.
+enum Wanted<'a> {
+    Command,
+    Tunnel { address: &'a str, port: u16 },
+}
+
+impl Wanted<'_> {
+    async fn of(&self, handle: &Handle<Pinned>) -> Result<Channel<Msg>, russh::Error> {
+        match *self {
+            Self::Command => handle.channel_open_session().await,
+            Self::Tunnel { address, port } => {
+                let port = u32::from(port);
+                handle.channel_open_direct_tcpip(address, port, "127.0.0.1", 0).await
+            }
+        }
+    }
+
+    const fn is_tunnel(&self) -> bool {
+        matches!(self, Self::Tunnel { .. })
+    }
+
+    /// The server is there and does not make the connection.
+    fn refused(&self, reason: &ChannelOpenFailure) -> SshError {
+        let place = match self {
+            Self::Command => "a shell".to_owned(),
+            Self::Tunnel { address, port } => format!("{address}:{port}"),
+        };
+        let message = match reason {
+            ChannelOpenFailure::AdministrativelyProhibited => format!(
+                "the server's sshd makes no connection to {place} for this host: set \
+                 `AllowTcpForwarding yes` in its sshd_config"
+            ),
+            _ => format!("the server cannot connect to {place}: nobody answers there"),
+        };
+        SshError::Refused { message }
     }
 }
 

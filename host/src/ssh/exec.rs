@@ -31,6 +31,8 @@ pub(super) struct Run<'a> {
     began: Instant,
     /// Whether the server is known to have its receipt.
     is_known: bool,
+    /// Whether it may have begun for all that is known.
+    was_sent: bool,
     /// Since when it is to be stopped.
     stopping: Option<(Why, Instant)>,
 }
@@ -47,6 +49,7 @@ impl<'a> Run<'a> {
             deadline: watch::Sender::new(began + command.timeout),
             began,
             is_known: false,
+            was_sent: false,
             stopping: None,
         }
     }
@@ -68,13 +71,29 @@ impl<'a> Run<'a> {
                         pause = Duration::from_millis(100);
                     }
                     if Instant::now() + pause > self.give_up_at() {
-                        return Err(error);
+                        return Err(self.out_of_reach(error));
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.out_of_reach(error)),
             }
             self.rest(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The server cannot be asked any more: what was never sent did not happen.
+    fn out_of_reach(&self, error: SshError) -> SshError {
+        let reason = error.to_string();
+        match error {
+            SshError::Unreachable { target, reason } if self.was_sent => {
+                SshError::CommandOutOfSight { target, reason }
+            }
+            SshError::HostKeyMismatch { target, .. } | SshError::LoginRefused { target, .. }
+                if self.was_sent =>
+            {
+                SshError::CommandOutOfSight { target, reason }
+            }
+            other => other,
         }
     }
 
@@ -125,9 +144,13 @@ impl<'a> Run<'a> {
             let following = script::call(connection, &LAUNCH, &nonce, input, &mut hear);
             let mut following = std::pin::pin!(following);
             tokio::select! {
-                exit = &mut following => exit,
+                exit = &mut following => {
+                    self.was_sent |= exit.is_ok();
+                    exit
+                }
                 why = wanted_to_stop(command, until), if !was_stopped => {
                     self.stopping = Some(stop(why));
+                    self.was_sent = true;
                     let stopping = stop_command(connection, command, why, grace);
                     futures_util::future::try_join(stopping, following).await.map(|(_, exit)| exit)
                 }

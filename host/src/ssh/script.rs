@@ -142,11 +142,22 @@ pub(super) async fn ask_once(
     script: &Script,
     input: &(dyn Fn(&Nonce) -> Vec<u8> + Sync),
 ) -> Result<(String, Vec<u8>), SshError> {
+    ask_hearing(connection, script, input, &|_| false).await
+}
+
+/// As [`ask_once`], with each word shown to `takes` when it is said; what that takes is not the last.
+pub(super) async fn ask_hearing(
+    connection: &Connection,
+    script: &Script,
+    input: &(dyn Fn(&Nonce) -> Vec<u8> + Sync),
+    takes: &(dyn Fn(&str) -> bool + Send + Sync),
+) -> Result<(String, Vec<u8>), SshError> {
     let nonce = Nonce::new();
     let (mut output, mut complaint, mut last) = (Vec::new(), Vec::new(), None);
     let exit = call(connection, script, &nonce, input(&nonce), &mut |heard| match heard {
         Heard::Stdout(bytes) => output.extend_from_slice(bytes),
         Heard::Stderr(bytes) => complaint.extend_from_slice(bytes),
+        Heard::Word(word) if takes(&word) => {}
         Heard::Word(word) => last = Some(word),
     })
     .await?;
@@ -163,6 +174,10 @@ pub(super) fn wordless(connection: &Connection, exit: Option<u32>, complaint: &[
         complaint.trim().chars().filter(|c| !c.is_control()).take(300).collect();
     match exit {
         None => connection.unreachable("the connection was cut"),
+        // Whoever was killed does not say what it had done by then: its receipt does.
+        Some(code) if code > 128 => {
+            connection.unreachable(format!("the shell was killed there (code {code})"))
+        }
         Some(code) => SshError::Refused {
             message: format!(
                 "the shell of {} failed with code {code}: {complaint}",

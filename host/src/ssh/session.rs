@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::model::names::Identity;
 use crate::ssh::connection::{Access, Connection};
 use crate::ssh::exec::Run;
 use crate::ssh::script::{self, FORGET, Nonce, READY};
-use crate::ssh::{Command, Output, Remote, SshError, upload};
+use crate::ssh::{Command, Note, Output, Remote, SshError, Tunnel, upload};
 
 /// How long a command may take to end by itself after TERM.
 const GRACE: Duration = Duration::from_secs(10);
@@ -43,12 +43,16 @@ impl Session {
     }
 
     /// One try: a command can be run, and cloud-init has ended.
-    async fn is_ready(&self, until: Instant) -> Result<(), SshError> {
+    async fn is_ready(&self, until: Instant, note: Note<'_>) -> Result<(), SshError> {
         // It gives up before this side does, so that what it saw is told.
         let left = until.saturating_duration_since(Instant::now()).as_secs();
         let seconds = left.saturating_sub(2).max(1);
         let input = |nonce: &Nonce| format!("{nonce} {seconds}\n").into_bytes();
-        let (word, _) = script::ask_once(&self.connection, &READY, &input).await?;
+        let takes = |word: &str| {
+            let line = word.strip_prefix("waiting ");
+            line.inspect(|line| note(&format!("waiting for cloud-init: {line}"))).is_some()
+        };
+        let (word, _) = script::ask_hearing(&self.connection, &READY, &input, &takes).await?;
         if let Some(reason) = word.strip_prefix("refused ") {
             return Err(SshError::Refused { message: reason.to_owned() });
         }
@@ -83,12 +87,13 @@ impl Remote for Session {
     }
 
     #[tracing::instrument(skip_all, fields(target = self.connection.target()))]
-    async fn wait_ready(&self, timeout: Duration) -> Result<(), SshError> {
+    async fn wait_ready(&self, timeout: Duration, note: Note<'_>) -> Result<(), SshError> {
         let until = Instant::now() + timeout;
         let mut pause = Duration::from_millis(100);
         let mut seen = "nothing was tried".to_owned();
+        let mut noted = String::new();
         loop {
-            match timeout_at(until, self.is_ready(until)).await {
+            match timeout_at(until, self.is_ready(until, note)).await {
                 Ok(Ok(())) => return Ok(()),
                 // A stranger will not become the right one by waiting.
                 Ok(Err(error @ SshError::HostKeyMismatch { .. })) => return Err(error),
@@ -102,9 +107,16 @@ impl Remote for Session {
                 let target = self.connection.target();
                 return Err(SshError::NotReady { target, after: timeout, reason: seen });
             }
-            debug!(reason = seen, "not ready yet");
+            if seen != noted {
+                note(&format!("waiting for the server: {seen}"));
+                noted.clone_from(&seen);
+            }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    async fn tunnel(&self, address: &str, port: u16) -> Result<Tunnel, SshError> {
+        Ok(Box::new(self.connection.tunnel(address, port).await?.into_stream()))
     }
 }

@@ -1,5 +1,7 @@
 //! Compose files and the variables in them, as far as the host looks into them.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -33,6 +35,19 @@ pub struct Wanted {
 /// # Errors
 /// A sentence that says why it is no Compose file.
 pub fn services(compose: &str) -> Result<Vec<Wanted>, String> {
+    match tree(compose)?.get("services") {
+        Some(Value::Object(services)) if !services.is_empty() => {
+            Ok(services.iter().map(|(name, service)| wanted(name, service)).collect())
+        }
+        _ => Err("the Compose file has no `services`".to_owned()),
+    }
+}
+
+/// A Compose file as a tree: anchors and merge keys are resolved, and no key is there twice.
+///
+/// # Errors
+/// A sentence that says why it is none.
+pub fn tree(compose: &str) -> Result<Value, String> {
     if compose.len() > LARGEST {
         return Err(format!("the Compose file has more than {LARGEST} bytes"));
     }
@@ -40,15 +55,32 @@ pub fn services(compose: &str) -> Result<Vec<Wanted>, String> {
         let reason: String = error.to_string().lines().next().unwrap_or_default().to_owned();
         format!("the Compose file is no YAML: {reason}")
     })?;
-    let Value::Object(fields) = parsed else {
+    if !parsed.is_object() {
         return Err("the Compose file is no mapping: it begins with `services:`".to_owned());
-    };
-    match fields.get("services") {
-        Some(Value::Object(services)) if !services.is_empty() => {
-            Ok(services.iter().map(|(name, service)| wanted(name, service)).collect())
-        }
-        _ => Err("the Compose file has no `services`".to_owned()),
     }
+    Ok(parsed)
+}
+
+/// The one way to write a tree that every reader of YAML reads alike: as JSON, and without the
+/// characters that YAML takes for line ends or refuses.
+pub fn normal(tree: &Value) -> String {
+    let json = format!("{tree:#}");
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                // Writing to a String cannot fail.
+                let _written: std::fmt::Result = write!(text, "\\u{:04x}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 fn wanted(name: &str, service: &Value) -> Wanted {

@@ -78,6 +78,16 @@ impl Swarm {
         Ok(stack(name, &looked?.stdout))
     }
 
+    /// The last lines that a service said.
+    pub async fn logs(&self, name: &StackName, service: &str) -> Result<Vec<String>, Failure> {
+        let values = [("wl_stack", name.as_str()), ("wl_service", service)];
+        let line = script("stack-logs", &values, include_str!("scripts/logs.sh"));
+        let told = self.run(line, None, LOOKING).await;
+        // The next service is asked by another command.
+        self.remote.forget(std::slice::from_ref(&self.receipt)).await?;
+        Ok(told?.stdout.lines().map(str::to_owned).collect())
+    }
+
     async fn run(
         &self,
         line: String,
@@ -92,14 +102,18 @@ impl Swarm {
             cancel: self.cancel.clone(),
             lines: None,
         };
-        let output = self.remote.exec(command).await?;
-        if output.exit_code == 0 {
-            return Ok(output);
-        }
-        let said = output.stderr.lines().rev().find_map(|line| line.strip_prefix("failed: "));
-        let said = said.or_else(|| output.stderr.lines().next_back()).unwrap_or("it said nothing");
-        Err(Failure::safe("stack_failed", said))
+        judged(self.remote.exec(command).await?)
     }
+}
+
+/// What a script said, or the sentence with which it failed.
+pub(super) fn judged(output: Output) -> Result<Output, Failure> {
+    if output.exit_code == 0 {
+        return Ok(output);
+    }
+    let said = output.stderr.lines().rev().find_map(|line| line.strip_prefix("failed: "));
+    let said = said.or_else(|| output.stderr.lines().next_back()).unwrap_or("it said nothing");
+    Err(Failure::safe("stack_failed", said))
 }
 
 impl Deployment {
@@ -115,7 +129,7 @@ impl Deployment {
 }
 
 /// A script that is known by its first line, with these variables.
-fn script(name: &str, values: &[(&str, &str)], body: &str) -> String {
+pub(super) fn script(name: &str, values: &[(&str, &str)], body: &str) -> String {
     let mut text = format!("# windlass: {name}\n");
     for (name, value) in values {
         text.extend([name, "='", &value.replace('\'', r"'\''"), "'\n"]);

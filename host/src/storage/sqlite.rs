@@ -1,45 +1,63 @@
 //! The embedded store: one SQLite file in WAL mode, one thread that writes with group commit, a
 //! few connections that read beside it.
 
+mod apps;
+pub mod backup;
+mod batch;
 mod config;
+mod damage;
+pub mod examination;
 mod fault;
 mod jobs;
 mod journal;
+mod mark;
 mod order;
+mod plugins;
 mod queue;
 mod readers;
+mod removal;
+mod retry;
 mod schema;
 mod servers;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod verb;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use crate::model::job::{Finished, Job, JobRecord, Lease, PluginPin, Running, View};
 use crate::model::journal::{Entry, LogLevel, NewEntry};
 use crate::model::names::{JobId, ServerName};
 use crate::model::server::Server;
+use crate::storage::removal::{OldJobs, Removed};
+use crate::storage::retry::{NewRetry, Retry};
+use crate::storage::sqlite::damage::Damage;
+use crate::storage::sqlite::fault::Fault;
 use crate::storage::sqlite::journal::Deferred;
+use crate::storage::sqlite::mark::Mark;
 use crate::storage::sqlite::readers::Readers;
-use crate::storage::sqlite::writer::Writer;
+use crate::storage::sqlite::writer::{Opened, Writer};
 use crate::storage::{
-    AuditRecord, CancelRequest, Change, Claim, JobCounts, JobFilter, LogLine, NewJob, Page,
-    ProviderConfig, Sealed, StorageError, Store, Submitted, Token,
+    AuditRecord, CancelRequest, Change, Claim, JobCounts, JobFilter, KeptLease, LogLine, NewJob,
+    Page, ProviderConfig, Sealed, StorageError, Store, Submitted, Token,
 };
 
 /// The store in one SQLite file.
 pub struct Sqlite {
-    writer: Writer,
-    readers: Readers,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
     changes: broadcast::Sender<Change>,
+    /// Whether what is read is on disk before it is answered.
+    settles: bool,
 }
 
 /// How the file is used.
@@ -51,28 +69,47 @@ pub struct Options {
     pub hold: Duration,
     /// How many changes a slow receiver may be behind.
     pub changes: usize,
+    /// Files that are there only when the database was: beside one of them none is made anew.
+    pub traces: Vec<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { readers: 4, hold: Duration::from_millis(100), changes: 4096 }
+        let hold = Duration::from_millis(100);
+        Self { readers: 4, hold, changes: 4096, traces: Vec::new() }
     }
 }
 
 impl Sqlite {
     /// Opens the database, makes it when there is none, and brings its schema up to date.
     pub fn open(path: &Path, options: &Options) -> Result<Arc<Self>, StorageError> {
-        let connection = schema::open_writer(path)?;
+        let connection = schema::open_writer(path, &options.traces)?;
+        let mark = Mark::open(path, &connection)?;
+        let damage = Arc::<Damage>::default();
         let shown: Arc<str> = path.display().to_string().into();
         let (changes, _) = broadcast::channel(options.changes.max(1));
-        let writer = Writer::start(connection, Arc::clone(&shown), changes.clone(), options.hold)?;
-        let readers = Readers::new(path.to_owned(), shown, options.readers);
-        Ok(Arc::new(Self { writer, readers, changes }))
+        let file = Opened { connection, mark, damage: Arc::clone(&damage) };
+        let writer = Writer::start(file, Arc::clone(&shown), changes.clone(), options.hold)?;
+        let readers = Readers::new(path.to_owned(), shown, options.readers, damage);
+        let (writer, readers) = (Arc::new(writer), Arc::new(readers));
+        Ok(Arc::new(Self { writer, readers, changes, settles: false }))
     }
 
     /// How many commits waited for the disk since the start: many durable writes share one.
     pub fn syncs(&self) -> u64 {
         self.writer.syncs()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        verb: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let found = self.readers.read(doing, verb).await?;
+        if self.settles {
+            self.writer.settle().await?;
+        }
+        Ok(found)
     }
 }
 
@@ -83,12 +120,17 @@ impl Store for Sqlite {
         self.writer.durable(doing, move |writing| submit::submit(writing, &job)).await
     }
 
+    async fn retry(&self, retry: NewRetry) -> Result<Retry, StorageError> {
+        let doing = "wrote a retry";
+        self.writer.durable(doing, move |writing| retry::retry(writing, &retry)).await
+    }
+
     async fn claim_next_job(&self, claim: &Claim) -> Result<Option<Job<Running>>, StorageError> {
         let claim = claim.clone();
         self.writer.relaxed("claimed a job", move |writing| queue::claim(writing, &claim)).await
     }
 
-    async fn renew_leases(&self, claim: &Claim) -> Result<Vec<JobId>, StorageError> {
+    async fn renew_leases(&self, claim: &Claim) -> Result<Vec<KeptLease>, StorageError> {
         let claim = claim.clone();
         self.writer.relaxed("renewed leases", move |writing| queue::renew(writing, &claim)).await
     }
@@ -96,6 +138,11 @@ impl Store for Sqlite {
     async fn recover(&self, claim: &Claim, exclusive: bool) -> Result<u64, StorageError> {
         let (claim, doing) = (claim.clone(), "put jobs back in the queue");
         self.writer.durable(doing, move |writing| queue::recover(writing, &claim, exclusive)).await
+    }
+
+    async fn wake_waiting(&self, after: u64) -> Result<Option<u64>, StorageError> {
+        let doing = "looked at the jobs that wait";
+        self.writer.relaxed(doing, move |writing| order::wake_some(writing, after)).await
     }
 
     fn pin(&self, lease: &Lease, pin: &PluginPin, entry: NewEntry) {
@@ -138,14 +185,19 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn remove_jobs(&self, old: &OldJobs) -> Result<Removed, StorageError> {
+        let (old, doing) = (old.clone(), "removed old jobs");
+        self.writer.durable(doing, move |writing| removal::remove(writing, &old)).await
+    }
+
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StorageError> {
         let id = id.clone();
-        self.readers.read("read a job", move |reader| jobs::record_by_id(reader, &id)).await
+        self.read("read a job", move |reader| jobs::record_by_id(reader, &id)).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Page<JobRecord>, StorageError> {
         let filter = filter.clone();
-        self.readers.read("listed jobs", move |reader| jobs::page(reader, &filter)).await
+        self.read("listed jobs", move |reader| jobs::page(reader, &filter)).await
     }
 
     async fn journal(
@@ -155,7 +207,7 @@ impl Store for Sqlite {
         limit: usize,
     ) -> Result<Vec<Entry>, StorageError> {
         let (id, doing) = (id.clone(), "read a journal");
-        self.readers.read(doing, move |reader| journal::entries(reader, &id, after, limit)).await
+        self.read(doing, move |reader| journal::entries(reader, &id, after, limit)).await
     }
 
     async fn logs(
@@ -165,7 +217,7 @@ impl Store for Sqlite {
         level: LogLevel,
     ) -> Result<(Vec<LogLine>, u64), StorageError> {
         let id = id.clone();
-        self.readers.read("read a log", move |reader| journal::logs(reader, &id, tail, level)).await
+        self.read("read a log", move |reader| journal::logs(reader, &id, tail, level)).await
     }
 
     async fn job_counts(&self) -> Result<JobCounts, StorageError> {
@@ -174,11 +226,11 @@ impl Store for Sqlite {
 
     async fn server(&self, name: &ServerName) -> Result<Option<Server>, StorageError> {
         let name = name.clone();
-        self.readers.read("read a server", move |reader| servers::server(reader, &name)).await
+        self.read("read a server", move |reader| servers::server(reader, &name)).await
     }
 
     async fn servers(&self) -> Result<Vec<Server>, StorageError> {
-        self.readers.read("listed servers", servers::servers).await
+        self.read("listed servers", servers::servers).await
     }
 
     async fn update_server(
@@ -186,15 +238,39 @@ impl Store for Sqlite {
         name: &ServerName,
         change: Box<dyn for<'s> FnOnce(&'s mut Server) + Send>,
     ) -> Result<Option<Server>, StorageError> {
-        let name = name.clone();
+        let (name, doing) = (name.clone(), "changed a server's record");
         self.writer
-            .durable("changed a server's record", move |writing| {
-                let Some(mut server) = servers::server(writing.connection, &name)? else {
-                    return Ok(None);
-                };
-                change(&mut server);
-                servers::put(writing.connection, &server)?;
-                Ok(Some(server))
+            .durable(doing, move |writing| servers::change(writing.connection, &name, change))
+            .await
+    }
+
+    async fn amend_server(
+        &self,
+        lease: &Lease,
+        name: &ServerName,
+        change: Box<dyn for<'s> FnOnce(&'s mut Server) + Send>,
+    ) -> Result<Option<Server>, StorageError> {
+        let (lease, name, doing) = (lease.clone(), name.clone(), "changed a server's record");
+        self.writer
+            .ordered(doing, move |writing| {
+                journal::hold(writing.connection, &lease)?;
+                servers::change(writing.connection, &name, change)
+            })
+            .await
+    }
+
+    async fn forget_server(
+        &self,
+        lease: &Lease,
+        name: &ServerName,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
+        let (lease, name, doing) = (lease.clone(), name.clone(), "removed a server's record");
+        self.writer
+            .ordered(doing, move |writing| {
+                journal::hold(writing.connection, &lease)?;
+                config::delete_secrets(writing.connection, &format!("server/{name}/"))?;
+                servers::remove(writing.connection, &name, now)
             })
             .await
     }
@@ -214,7 +290,7 @@ impl Store for Sqlite {
     }
 
     async fn providers(&self) -> Result<Vec<ProviderConfig>, StorageError> {
-        self.readers.read("listed providers", config::providers).await
+        self.read("listed providers", config::providers).await
     }
 
     async fn put_token(&self, token: Token) -> Result<(), StorageError> {
@@ -226,11 +302,11 @@ impl Store for Sqlite {
 
     async fn token(&self, hash: &str) -> Result<Option<Token>, StorageError> {
         let hash = hash.to_owned();
-        self.readers.read("looked for a token", move |reader| config::token(reader, &hash)).await
+        self.read("looked for a token", move |reader| config::token(reader, &hash)).await
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, StorageError> {
-        self.readers.read("listed tokens", config::tokens).await
+        self.read("listed tokens", config::tokens).await
     }
 
     async fn delete_token(&self, name: &str) -> Result<bool, StorageError> {
@@ -249,6 +325,21 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn add_secret(
+        &self,
+        lease: &Lease,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, StorageError> {
+        let (lease, name, sealed) = (lease.clone(), name.to_owned(), sealed.to_vec());
+        self.writer
+            .ordered("wrote a secret", move |writing| {
+                journal::hold(writing.connection, &lease)?;
+                config::ensure_secret(writing.connection, &name, &sealed)
+            })
+            .await
+    }
+
     async fn put_secret(&self, name: &str, sealed: &[u8]) -> Result<(), StorageError> {
         let (name, sealed, doing) = (name.to_owned(), sealed.to_vec(), "wrote a secret");
         self.writer
@@ -258,16 +349,16 @@ impl Store for Sqlite {
 
     async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         let name = name.to_owned();
-        self.readers.read("read a secret", move |reader| config::secret(reader, &name)).await
+        self.read("read a secret", move |reader| config::secret(reader, &name)).await
     }
 
     async fn secrets(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
         let prefix = prefix.to_owned();
-        self.readers.read("read secrets", move |reader| config::secrets(reader, &prefix)).await
+        self.read("read secrets", move |reader| config::secrets(reader, &prefix)).await
     }
 
     async fn sealed(&self) -> Result<Vec<Sealed>, StorageError> {
-        self.readers.read("read what is sealed", config::sealed).await
+        self.read("read what is sealed", config::sealed).await
     }
 
     async fn reseal(&self, values: Vec<Sealed>) -> Result<(), StorageError> {
@@ -292,15 +383,16 @@ impl Store for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), StorageError> {
-        self.writer
-            .durable("answered a health check", |writing| {
-                writing
-                    .connection
-                    .prepare_cached("UPDATE pulse SET beats = beats + 1 WHERE id = 1")?
-                    .execute([])?;
-                Ok(())
-            })
-            .await
+        let doing = "answered a health check";
+        if self.writer.has_just_synced() {
+            return self.writer.relaxed(doing, |_| Ok(())).await;
+        }
+        self.writer.durable(doing, |writing| Ok(verb::count(writing.connection).map(|_| ())?)).await
+    }
+
+    fn settled(&self) -> Arc<dyn Store> {
+        let (writer, readers) = (Arc::clone(&self.writer), Arc::clone(&self.readers));
+        Arc::new(Self { writer, readers, changes: self.changes.clone(), settles: true })
     }
 
     async fn close(&self) {

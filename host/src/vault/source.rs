@@ -14,9 +14,9 @@ use crate::vault::passphrase::Recipe;
 use crate::vault::{CHECK, CHECKED, Vault, VaultError, files};
 
 /// The file with the key.
-pub(super) const KEY_FILE: &str = "key";
+pub const KEY_FILE: &str = "key";
 /// The file with a passphrase's salt and costs.
-pub(super) const RECIPE_FILE: &str = "passphrase.json";
+pub const RECIPE_FILE: &str = "passphrase.json";
 /// The same during a rotation, until everything is sealed with the new key.
 pub(super) const NEXT_KEY_FILE: &str = "key.next";
 /// The same during a rotation, until everything is sealed with the new key.
@@ -69,6 +69,23 @@ pub(super) async fn open(
     undo_unfinished(home, source)?;
     check(&vault, store).await?;
     Ok(vault)
+}
+
+/// The vault for what is sealed, as it is found: nothing is made, renamed or written. None when
+/// nothing is sealed.
+///
+/// # Errors
+/// When none of the keys at hand opens it.
+pub async fn look(
+    home: &Path,
+    source: &Source,
+    sealed: &[Sealed],
+) -> Result<Option<Vault>, VaultError> {
+    let candidates = candidates(home, source).await?;
+    let Some(wanted) = key_of(sealed)? else { return Ok(None) };
+    let chosen = candidates.iter().find(|candidate| candidate.key.id() == wanted);
+    let chosen = chosen.ok_or_else(|| refusal(home, source, wanted, &candidates))?;
+    Ok(Some(Vault::new(chosen.key.clone())))
 }
 
 /// A new key from this source, kept in files that have these names.

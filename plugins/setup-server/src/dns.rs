@@ -83,6 +83,7 @@ impl Names {
             "id": record.id,
             "name": record.name,
             "kind": record.kind,
+            "content": record.content,
         })
     }
 }

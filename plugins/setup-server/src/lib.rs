@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::dns::Names;
-use crate::remote::{Report, run as on};
+use crate::remote::{READY_MS, Report, patiently, run as on};
 
 const STEPS: [&str; 6] = [
     "Update system packages",
@@ -24,8 +24,6 @@ const STEPS: [&str; 6] = [
     "Configure DNS",
 ];
 
-/// How long a fresh machine may take for its own first boot.
-const READY_MS: u64 = 10 * 60 * 1000;
 /// How long images may take to be pulled and started.
 const HEALTHY_MS: u64 = 10 * 60 * 1000;
 
@@ -145,7 +143,9 @@ impl Setup {
         let host = self.names.as_ref().map(|names| names.portainer.as_str());
         let compose = stacks::portainer(&self.params.network_name, host);
         self.deploy("portainer", &compose)?;
-        self.answers("Portainer", "https", "9443")?.fact("now")
+        let values =
+            [("WHAT", "Portainer"), ("PORT", "9443"), ("SERVICE", stacks::PORTAINER_SERVICE)];
+        on(&self.params.name, &scripts::PORTAINER_ANSWERING, &values, None)?.fact("now")
     }
 
     fn configure_dns(&mut self) -> Result<Vec<Value>, Failure> {
@@ -192,10 +192,10 @@ impl Setup {
             say("nothing to do: the server is set up as asked");
         }
         job::progress(100);
-        let host = self.names.filter(|_| !dns.is_empty()).map(|names| names.portainer);
-        let portainer_url = host.map_or_else(
+        // With a name no port of Portainer's own is open, whoever makes the record.
+        let portainer_url = self.names.map_or_else(
             || format!("https://{}:9443", self.ipv4),
-            |host| format!("https://{host}"),
+            |names| format!("https://{}", names.portainer),
         );
         Ok(SetUp { name: self.params.name, changed: is_news, docker, portainer_url, dns })
     }
@@ -224,7 +224,7 @@ impl Setup {
     /// Deploys a stack unless it runs like that already, and waits until it does.
     fn deploy(&mut self, name: &str, compose: &str) -> Result<(), Failure> {
         let server = &self.params.name;
-        let there = sdk::stacks::inspect(server, name)?;
+        let there = patiently(server, name, || sdk::stacks::inspect(server, name))?;
         let digest = hex(&Sha256::digest(compose.as_bytes()));
         let is_same =
             there.properties.iter().any(|(key, value)| key == "compose-sha256" && *value == digest);
@@ -233,8 +233,9 @@ impl Setup {
             return Ok(());
         }
         self.changed = true;
-        sdk::stacks::deploy(server, name, compose, &[])?;
-        let stack = sdk::stacks::wait_healthy(server, name, HEALTHY_MS)?;
+        patiently(server, name, || sdk::stacks::deploy(server, name, compose, &[]))?;
+        let healthy = || sdk::stacks::wait_healthy(server, name, HEALTHY_MS);
+        let stack = patiently(server, name, healthy)?;
         for service in &stack.services {
             let sdk::stacks::Service { name, image, running, wanted, .. } = service;
             say(&format!("{name} ({image}): {running} of {wanted} run"));

@@ -1,8 +1,14 @@
 //! Running the scripts, and reading what they say.
 
+use sdk::job::{self, Level};
 use sdk::{Failure, ssh};
 
 use crate::scripts::Script;
+
+/// How long a machine may take for a boot.
+pub(crate) const READY_MS: u64 = 10 * 60 * 1000;
+/// How often something is begun that restarts of the server cut off.
+const ATTEMPTS: usize = 3;
 
 /// What a script said.
 pub(crate) struct Report {
@@ -20,9 +26,10 @@ pub(crate) fn run(
         timeout_ms: script.minutes * 60_000,
         stdin,
         log_output: true,
-        more: Vec::new(),
+        more: vec![("quiet-prefix".to_owned(), "fact ".to_owned())],
     };
-    let output = ssh::exec(server, &script.text(values), &options)?;
+    let text = script.text(values);
+    let output = patiently(server, script.name, || ssh::exec(server, &text, &options))?;
     if output.exit_code == 0 {
         return Ok(Report { stdout: output.stdout });
     }
@@ -39,6 +46,26 @@ pub(crate) fn run(
         str::to_owned,
     );
     Err(Failure::new("setup_failed", message))
+}
+
+/// Does what may be done again, and again when the server restarted meanwhile and took it along: the
+/// host never starts a command twice by itself, since it cannot know which may be.
+pub(crate) fn patiently<T>(
+    server: &str,
+    what: &str,
+    act: impl Fn() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    for _ in 1..ATTEMPTS {
+        match act() {
+            Err(failure) if failure.code == "command_interrupted" => {
+                let line = format!("`{what}`: {}; running it again", failure.message);
+                job::log(Level::Warn, &line);
+                ssh::wait_ready(server, READY_MS)?;
+            }
+            other => return other,
+        }
+    }
+    act()
 }
 
 impl Report {

@@ -47,6 +47,12 @@ pub(crate) const ANSWERING: Script = Script {
     parts: &[PREAMBLE, include_str!("scripts/answering.sh")],
     minutes: 10,
 };
+/// Whether Portainer answers, at an address that only its own machine reaches.
+pub(crate) const PORTAINER_ANSWERING: Script = Script {
+    name: "answering",
+    parts: &[PREAMBLE, include_str!("scripts/portainer-answering.sh")],
+    minutes: 10,
+};
 
 impl Script {
     /// The text for the server's shell, with these values as its variables.

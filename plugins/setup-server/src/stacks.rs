@@ -8,6 +8,8 @@ pub(crate) const PORTAINER: &str = "portainer/portainer-ce:2.39.6";
 pub(crate) const AGENT: &str = "portainer/agent:2.39.6";
 /// The name of the one resolver of certificates, for every app's labels.
 pub(crate) const RESOLVER: &str = "letsencrypt";
+/// The service of Portainer in its swarm, as the host looks for it too.
+pub(crate) const PORTAINER_SERVICE: &str = "portainer_portainer";
 /// The swarm's secret with the administrator's password.
 pub(crate) const SECRET: &str = "portainer_admin_password";
 
@@ -53,9 +55,16 @@ volumes:
     )
 }
 
-/// Portainer and its agent. `host` is the name that Traefik publishes it under; without one it is
-/// reached at port 9443 of the machine.
+/// Portainer and its agent. `host` is the name that Traefik publishes it under, and then no port of
+/// it is open: Docker would open one past the machine's firewall. Without a name port 9443 of the
+/// machine is the only way in for a person. The host itself needs neither.
 pub(crate) fn portainer(network: &str, host: Option<&str>) -> String {
+    let ports = match host {
+        Some(_) => "",
+        None => {
+            "    ports:\n      - { target: 9443, published: 9443, protocol: tcp, mode: host }\n"
+        }
+    };
     let labels = host.map_or_else(String::new, |host| {
         format!(
             r#"      labels:
@@ -89,9 +98,7 @@ services:
       - --tlsskipverify
       - --admin-password-file
       - /run/secrets/{SECRET}
-    ports:
-      - {{ target: 9443, published: 9443, protocol: tcp, mode: host }}
-    networks: [agents, public]
+{ports}    networks: [agents, public]
     secrets: [{SECRET}]
     volumes:
       - data:/data

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tests::workshop::{Workshop, code, result};
+use windlass::model::server::Server;
 
 /// What the sandbox keeps.
 fn kept(workshop: &Workshop) -> Value {
@@ -27,6 +28,26 @@ async fn a_plugin_names_things_on_a_sandbox_server() {
         (&kept(&workshop)["records"], &kept(&workshop)["simulated"]),
         (&json!([]), &json!(true))
     );
+}
+
+#[tokio::test]
+async fn a_name_of_another_server_is_not_touched() {
+    let workshop = Workshop::open().await;
+    for server in ["web-1", "web-2"] {
+        let id = workshop.submit_on_sandbox("returns", server).await;
+        result(&workshop.finished(&id).await);
+    }
+    let record = json!([{
+        "zone": "example.com", "id": "its-record", "name": "web-1.example.com", "kind": "A",
+    }]);
+    let give = move |it: &mut Server| drop(it.dns.insert("records".to_owned(), record));
+    let name = "web-2".parse().unwrap();
+    workshop.store.update_server(&name, Box::new(give)).await.unwrap().unwrap();
+    let job = workshop.run_on("web-1", "names-things").await;
+    assert_eq!(code(&job), "name_taken");
+    assert!(job.failure.unwrap().message.contains("`web-2`"));
+    // To whom it belongs, it may be changed.
+    result(&workshop.run_on("web-2", "names-things").await);
 }
 
 #[tokio::test]

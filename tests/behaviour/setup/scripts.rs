@@ -6,16 +6,17 @@ use std::process::{Command, Stdio};
 use windlass::stacks::compose;
 
 #[path = "../../../plugins/setup-server/src/stacks.rs"]
-pub(super) mod stacks;
+pub(crate) mod stacks;
 #[path = "../../../plugins/setup-server/src/scripts.rs"]
 mod texts;
 
 /// Every script, for a machine of this kind.
-fn all(distribution: &str, codename: &str, architecture: &str) -> Vec<(String, String)> {
+pub(super) fn all(distribution: &str, codename: &str, architecture: &str) -> Vec<(String, String)> {
     let machine =
         [("DISTRIBUTION", distribution), ("CODENAME", codename), ("ARCHITECTURE", architecture)];
     let port = [("WHAT", "Traefik"), ("SCHEME", "http"), ("IPV4", "192.0.2.1"), ("PORT", "80")];
-    let scripts: [(texts::Script, &[(&str, &str)]); 7] = [
+    let inside = [("WHAT", "Portainer"), ("PORT", "9443"), ("SERVICE", stacks::PORTAINER_SERVICE)];
+    let scripts: [(texts::Script, &[(&str, &str)]); 8] = [
         (texts::PROBE, &[]),
         (texts::PACKAGES, &[]),
         (texts::SYSTEM, &[("SERVER", "it's"), ("TIMEZONE", "Etc/UTC")]),
@@ -23,6 +24,7 @@ fn all(distribution: &str, codename: &str, architecture: &str) -> Vec<(String, S
         (texts::SWARM, &[("IPV4", "192.0.2.1"), ("NETWORK", "a_network")]),
         (texts::PORTAINER_SECRET, &[("SECRET", stacks::SECRET)]),
         (texts::ANSWERING, &port),
+        (texts::PORTAINER_ANSWERING, &inside),
     ];
     scripts
         .map(|(script, values)| {
@@ -99,4 +101,11 @@ fn both_stacks_are_compose_files_with_pinned_images() {
         assert!(images.contains(&image), "{images:?}");
     }
     assert!(images.iter().all(|image| !image.ends_with("latest") && image.contains(':')));
+}
+
+#[test]
+fn portainer_has_an_open_port_only_where_it_has_no_name() {
+    assert!(stacks::portainer("a_network", None).contains("published: 9443"));
+    assert!(!stacks::portainer("a_network", Some("ptn.example.com")).contains("published"));
+    assert_eq!(stacks::PORTAINER_SERVICE, windlass::stacks::portainer::SERVICE);
 }

@@ -194,7 +194,7 @@ async fn another_host_key_is_refused_and_nothing_is_sent() {
     let refused =
         session(access.clone()).exec(command(&format!("touch {}", trace.display()))).await;
     assert!(matches!(&refused, Err(SshError::HostKeyMismatch { .. })), "{refused:?}");
-    let refused = session(access).wait_ready(Duration::from_secs(60)).await;
+    let refused = session(access).wait_ready(Duration::from_secs(60), &|_| {}).await;
     assert!(matches!(&refused, Err(SshError::HostKeyMismatch { .. })), "{refused:?}");
     assert!(!trace.exists());
 }
@@ -211,10 +211,10 @@ async fn a_server_that_does_not_know_the_key_says_so() {
 #[tokio::test]
 async fn a_booting_server_is_waited_for_and_then_named() {
     let Some(sshd) = Sshd::start("a_booting_server_is_waited_for_and_then_named") else { return };
-    session(sshd.access()).wait_ready(Duration::from_secs(30)).await.unwrap();
+    session(sshd.access()).wait_ready(Duration::from_secs(30), &|_| {}).await.unwrap();
     let access = sshd.access();
     drop(sshd);
-    let error = session(access).wait_ready(Duration::from_millis(500)).await.unwrap_err();
+    let error = session(access).wait_ready(Duration::from_millis(500), &|_| {}).await.unwrap_err();
     assert!(error.to_string().contains("refused"), "{error}");
 }
 

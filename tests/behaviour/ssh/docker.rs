@@ -58,7 +58,7 @@ async fn a_docker_server_is_made_found_used_and_deleted() {
         key: login.private_pem().unwrap(),
         host_key_fingerprint: host.fingerprint(),
     });
-    remote.wait_ready(Duration::from_secs(60)).await.unwrap();
+    remote.wait_ready(Duration::from_secs(60), &|_| {}).await.unwrap();
     let output = remote.exec(command("hostname; stat -c '%a %u' /root/.ssh/authorized_keys")).await;
     assert_eq!(output.unwrap().stdout, "docker-1\n600 0\n");
     docker.delete_server(&made.id).await.unwrap();
@@ -77,7 +77,8 @@ async fn a_lab_machine_boots_with_a_real_cloud_init() {
     let user_data = format!(
         "#cloud-config\ndisable_root: false\nssh_authorized_keys: [\"{}\"]\nssh_deletekeys: true\n\
          ssh_keys:\n  ed25519_private: |\n    {private}\n  ed25519_public: \"{}\"\n\
-         runcmd: [\"echo ran > /root/ran\"]\n",
+         runcmd: [\"echo at work\", \"until [ -e /root/go ]; do sleep 0.1; done\", \
+         \"echo ran > /root/ran\"]\n",
         login.public_line(),
         host.public_line(),
     );
@@ -91,7 +92,15 @@ async fn a_lab_machine_boots_with_a_real_cloud_init() {
         host_key_fingerprint: host.fingerprint(),
     };
     let remote = session(access.clone());
-    remote.wait_ready(Duration::from_secs(120)).await.unwrap();
+    let (noted, mut notes) = tokio::sync::mpsc::unbounded_channel();
+    let note = |line: &str| noted.send(line.to_owned()).unwrap();
+    let going_on = async {
+        while !notes.recv().await.unwrap().ends_with("waiting for cloud-init: at work") {}
+        machine.inside("touch /root/go").await.unwrap();
+    };
+    let ready = remote.wait_ready(Duration::from_secs(120), &note);
+    let (ready, ()) = tokio::join!(ready, going_on);
+    ready.unwrap();
     println!("the machine was ready after {:?}", began.elapsed());
     let output = remote.exec(command("cat /root/ran; cloud-init status")).await.unwrap();
     assert_eq!(output.stdout, "ran\nstatus: done\n");
@@ -106,7 +115,7 @@ async fn a_lab_machine_boots_with_a_real_cloud_init() {
     }
     machine.reboot().await.unwrap();
     let remote = session(Access { address: machine.ip.to_string(), ..access });
-    remote.wait_ready(Duration::from_secs(120)).await.unwrap();
+    remote.wait_ready(Duration::from_secs(120), &|_| {}).await.unwrap();
     let interrupted = remote.exec(again).await;
     assert!(
         matches!(&interrupted, Err(windlass::ssh::SshError::CommandInterrupted { output, .. })

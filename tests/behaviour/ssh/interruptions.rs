@@ -80,7 +80,7 @@ async fn a_command_whose_watcher_was_killed_is_interrupted() {
 }
 
 #[tokio::test]
-async fn a_server_that_stays_away_is_unreachable_and_was_not_called_stopped() {
+async fn a_command_on_a_server_that_stays_away_is_out_of_sight_and_not_called_stopped() {
     let Some(sshd) = Sshd::start("a_server_that_stays_away_is_unreachable") else { return };
     let proxy = Proxy::to(sshd.port()).await;
     let session =
@@ -94,7 +94,7 @@ async fn a_server_that_stays_away_is_unreachable_and_was_not_called_stopped() {
         lines.wait_for("begun").await;
         proxy.close();
     });
-    assert!(matches!(&result, Err(SshError::Unreachable { .. })), "{result:?}");
+    assert!(matches!(&result, Err(SshError::CommandOutOfSight { .. })), "{result:?}");
     proxy.cut();
     session.forget(&[receipt]).await.unwrap();
 }

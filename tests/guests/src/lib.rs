@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sdk::job::{self, Level};
-use sdk::{Failure, dns, http, secrets, servers, ssh};
+use sdk::{Failure, dns, http, inventory, secrets, servers, ssh, stacks};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,9 +13,11 @@ struct Params {
     how: String,
     #[serde(default)]
     server: String,
+    #[serde(default)]
+    what: Value,
 }
 
-fn run(Params { how, server }: Params) -> Result<Value, Failure> {
+fn run(Params { how, server, what }: Params) -> Result<Value, Failure> {
     job::step("Misbehave");
     match how.as_str() {
         "returns" => Ok(json!({ "done": true })),
@@ -42,7 +44,7 @@ fn run(Params { how, server }: Params) -> Result<Value, Failure> {
         }
         "answers-nonsense" => Ok(json!("not an object")),
         "asks-without-grant" => denied(),
-        "asks-for-what-is-not-there" => unsupported(),
+        "asks-for-what-is-inside" => ask_inside(),
         "touches-another-server" => touch_another(),
         "is-nondeterministic" => ask_for_something_else(),
         "waits" => wait(),
@@ -54,7 +56,23 @@ fn run(Params { how, server }: Params) -> Result<Value, Failure> {
             let said = use_secrets(&server)?;
             Err(Failure::new("no_luck", format!("it does not work: {said}")))
         }
+        "panics-with-a-secret" => panic!("it does not work: {}", use_secrets(&server)?),
         "steals-secrets" => Ok(steal_secrets(&server)),
+        "deploys-a-stack" => deploy_stack(&server, &what),
+        "removes-a-stack" => remove_stack(&server, &what),
+        "does-five-things" => do_five_things(&server),
+        "runs-a-command" => run_a_command(&server, &what),
+        "runs-for-long" => run_for_long(&server),
+        "never-gives-up" => loop {
+            let _ = job::sleep(200);
+        },
+        "sleeps" => {
+            job::log(Level::Info, "waiting");
+            job::sleep(3_600_000)?;
+            Ok(json!({}))
+        }
+        "works-in-steps" => work_in_steps(&server),
+        "opens-the-way" => Ok(json!({ "said": exec(&server, "mkdir -p /root/way", "")? })),
         "is-deterministic" => Ok(observe()),
         other => Err(Failure::new("invalid_argument", format!("there is no way `{other}`"))),
     }
@@ -94,17 +112,27 @@ fn denied() -> Result<Value, Failure> {
     Ok(json!({ "code": failure.code, "message": failure.message }))
 }
 
-fn unsupported() -> Result<Value, Failure> {
-    let request = http::Request {
-        method: "GET".to_owned(),
-        url: "http://169.254.169.254/".to_owned(),
-        headers: Vec::new(),
-        body: None,
-        timeout_ms: 0,
-        options: Vec::new(),
+/// Asks for what only the host itself can reach: the code of each refusal.
+fn ask_inside() -> Result<Value, Failure> {
+    let ask = |url: &str| {
+        let request = http::Request {
+            method: "GET".to_owned(),
+            url: url.to_owned(),
+            headers: Vec::new(),
+            body: None,
+            timeout_ms: 0,
+            options: Vec::new(),
+        };
+        let failure = http::send(&request).unwrap_err();
+        json!([failure.code, failure.message])
     };
-    let failure = http::send(&request).unwrap_err();
-    Ok(json!({ "code": failure.code }))
+    Ok(json!({
+        "metadata": ask("http://169.254.169.254/latest/meta-data"),
+        "name": ask("http://localhost/"),
+        "number": ask("http://2130706433/"),
+        "not_granted": ask("https://example.com/"),
+        "file": ask("file:///etc/passwd"),
+    }))
 }
 
 fn touch_another() -> Result<Value, Failure> {
@@ -222,6 +250,87 @@ fn steal_secrets(server: &str) -> Value {
         "hash_of_a_hash": told(secrets::bcrypt(&password.replace('}', ".bcrypt}"))),
         "command_line": told(exec(server, &format!("echo {password}"), "")),
     })
+}
+
+/// Deploys a stack with a secret in a variable and one in the file, and waits for it.
+fn deploy_stack(server: &str, what: &Value) -> Result<Value, Failure> {
+    let text = |field: &str| what[field].as_str().unwrap_or_default();
+    let password = secrets::ensure("app/password", &policy(32, "alphanumeric"))?;
+    let compose = text("compose").replace("THE_PASSWORD", &password);
+    let variables = vec![("PASSWORD".to_owned(), password)];
+    stacks::deploy(server, text("stack"), &compose, &variables)?;
+    let stack = stacks::wait_healthy(server, text("stack"), 60_000)?;
+    Ok(json!({ "status": stack.status, "properties": stack.properties }))
+}
+
+fn remove_stack(server: &str, what: &Value) -> Result<Value, Failure> {
+    let (stack, data) = (what["stack"].as_str(), what["delete_data"].as_bool());
+    let stack = stack.unwrap_or_default();
+    stacks::remove(server, stack, data.unwrap_or_default())?;
+    Ok(json!({ "status": stacks::inspect(server, stack)?.status }))
+}
+
+/// Four things outside, and one of the host's own, as operations end.
+fn do_five_things(server: &str) -> Result<Value, Failure> {
+    for n in 1..5 {
+        dns::upsert(&record_of(&format!("198.18.0.{n}")))?;
+    }
+    inventory::update_server(server, r#"{"setup":{"things":5}}"#)?;
+    Ok(json!({}))
+}
+
+/// One command, which must end with 0.
+fn run_a_command(server: &str, what: &Value) -> Result<Value, Failure> {
+    let command = what["command"].as_str().unwrap_or_default();
+    let timeout_ms = what["timeout_ms"].as_u64().unwrap_or_default();
+    let options = ssh::ExecOptions { timeout_ms, stdin: None, log_output: true, more: Vec::new() };
+    let output = ssh::exec(server, command, &options)?;
+    match output.exit_code {
+        0 => Ok(json!({ "said": output.stdout })),
+        code => Err(Failure::new("ended", format!("it ended with {code}"))),
+    }
+}
+
+/// A command, and what it starts, that go on until somebody ends them.
+fn run_for_long(server: &str) -> Result<Value, Failure> {
+    let command = "sleep 3600 & echo child $!; echo self $$; sleep 3600";
+    let options =
+        ssh::ExecOptions { timeout_ms: 3_600_000, stdin: None, log_output: true, more: Vec::new() };
+    ssh::exec(server, command, &options).map(|output| json!({ "said": output.stdout }))
+}
+
+/// Each step does something that cannot be done twice; the second needs what another job makes.
+fn work_in_steps(server: &str) -> Result<Value, Failure> {
+    let id = job::id();
+    job::step("First");
+    job::progress(30);
+    job::log(Level::Info, "in the first step");
+    once(server, "first")?;
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().to_string();
+    ssh::upload(server, "/root/began", began.as_bytes(), 0o600)?;
+    job::step("Second");
+    job::log(Level::Info, "in the second step");
+    exec(server, "true", "")?;
+    if run_on(server, "test -d /root/way")? != 0 {
+        return Err(Failure::new("no_way", "make /root/way on the server"));
+    }
+    once(server, "second")?;
+    Ok(json!({ "id": id, "began": began }))
+}
+
+/// Does what cannot be done twice.
+fn once(server: &str, name: &str) -> Result<(), Failure> {
+    let folder = format!("/root/{name}");
+    match run_on(server, &format!("test ! -d {folder} && mkdir -p {folder}"))? {
+        0 => Ok(()),
+        _ => Err(Failure::new("twice", format!("{name} was done twice"))),
+    }
+}
+
+fn run_on(server: &str, command: &str) -> Result<i32, Failure> {
+    let options =
+        ssh::ExecOptions { timeout_ms: 0, stdin: None, log_output: true, more: Vec::new() };
+    ssh::exec(server, command, &options).map(|output| output.exit_code)
 }
 
 fn policy(length: u32, alphabet: &str) -> secrets::Policy {

@@ -7,9 +7,11 @@ done
 if [ -e /var/lib/cloud/seed/nocloud/user-data ]; then
     mkdir -p /run/cloud-init
     : > /run/cloud-init/enabled
-    for stage in "init --local" init "modules --mode=config" "modules --mode=final"; do
+    for stage in "init --local" init "modules --mode=config"; do
         cloud-init $stage >> /var/log/cloud-init-output.log 2>&1
     done
+    # As where systemd starts it: people can log in before the last stage is over.
+    cloud-init modules --mode=final >> /var/log/cloud-init-output.log 2>&1 &
 else
     ssh-keygen -A > /dev/null
 fi

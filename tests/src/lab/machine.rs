@@ -70,6 +70,23 @@ impl Machine {
         self.inside("/usr/sbin/sshd").await.map(drop)
     }
 
+    /// Cuts its power and boots it again; it has its address of before, as a cloud's machines have.
+    pub async fn reboot_in_place(&mut self) -> Result<()> {
+        let before = self.ip;
+        self.reboot().await?;
+        if self.ip != before {
+            // Asking for the gateway with that address tells it who has the address now.
+            let [a, b, c, _] = before.octets();
+            self.inside(&format!(
+                "ip addr add {before}/24 dev eth0; \
+                 curl -s --interface {before} --max-time 1 http://{a}.{b}.{c}.1/"
+            ))
+            .await?;
+            self.ip = before;
+        }
+        Ok(())
+    }
+
     /// Cuts its power and boots it again; its address may be another one then.
     pub async fn reboot(&mut self) -> Result<()> {
         self.engine.kill_container(&self.name, None).await?;

@@ -1,5 +1,6 @@
 //! Droplets that there are: looked at, and deleted until they are gone.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use serde::de::IgnoredAny;
@@ -15,6 +16,14 @@ impl DigitalOcean {
     pub(super) async fn look_up(&self, id: &str) -> Result<Option<Machine>, ProviderError> {
         let droplet = self.fetch_droplet(numeric("droplet", id)?).await?;
         Ok(droplet.map(|droplet| droplet.into_machine(Vec::new())))
+    }
+
+    /// All of the account: there is no tag that all of ours have.
+    pub(super) async fn list_ids(&self) -> Result<BTreeSet<String>, ProviderError> {
+        let droplets: Result<Vec<Droplet>, CallError> =
+            self.cloud.list("/droplets", &[], "droplets").await;
+        let droplets = droplets.map_err(|error| explain("list the droplets", error))?;
+        Ok(droplets.into_iter().map(|droplet| droplet.id.to_string()).collect())
     }
 
     pub(super) async fn fetch_droplet(&self, id: u64) -> Result<Option<Droplet>, ProviderError> {

@@ -43,6 +43,15 @@ impl DigitalOcean {
         }
     }
 
+    pub(super) async fn has_key(&self, id: &str) -> Result<bool, ProviderError> {
+        let id = numeric("SSH key", id)?;
+        match self.cloud.call(&Request::get(format!("/account/keys/{id}"))).await {
+            Ok(IgnoredAny) => Ok(true),
+            Err(CallError::Refused(error)) if error.status == 404 => Ok(false),
+            Err(error) => Err(explain(&format!("look at the SSH key {id}"), error)),
+        }
+    }
+
     /// Asks for the one key, because lists of keys may be asked for ten times a minute only.
     async fn find_key(&self, fingerprint: &str) -> Result<Option<StoredKey>, ProviderError> {
         let request = Request::get(format!("/account/keys/{fingerprint}"));

@@ -40,6 +40,15 @@ impl Hetzner {
         }
     }
 
+    pub(super) async fn has_key(&self, id: &str) -> Result<bool, ProviderError> {
+        let id = numeric("SSH key", id)?;
+        match self.cloud.call(&Request::get(format!("/ssh_keys/{id}"))).await {
+            Ok(IgnoredAny) => Ok(true),
+            Err(CallError::Refused(error)) if error.code == "not_found" => Ok(false),
+            Err(error) => Err(explain(&format!("look at the SSH key {id}"), error)),
+        }
+    }
+
     /// Stores it under this name, or nothing when the name is another key's.
     async fn store_key(
         &self,

@@ -1,5 +1,6 @@
 //! Servers: ordered once, found by the labels of the order, deleted until they are gone.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
@@ -92,6 +93,14 @@ impl Hetzner {
     pub(super) async fn look_up(&self, id: &str) -> Result<Option<Machine>, ProviderError> {
         let server = self.fetch_server(numeric("server", id)?).await?;
         Ok(server.map(|server| server.into_machine(Vec::new())))
+    }
+
+    pub(super) async fn list_ids(&self) -> Result<BTreeSet<String>, ProviderError> {
+        let ours = [("label_selector", Identity::JOB_LABEL)];
+        let servers: Result<Vec<Server>, CallError> =
+            self.cloud.list("/servers", &ours, "servers").await;
+        let servers = servers.map_err(|error| explain("list the servers", error))?;
+        Ok(servers.into_iter().map(|server| server.id.to_string()).collect())
     }
 
     pub(super) async fn fetch_server(&self, id: u64) -> Result<Option<Server>, ProviderError> {

@@ -129,6 +129,12 @@ impl Files {
         Ok(names)
     }
 
+    /// The paths of what was made here.
+    pub(super) fn paths(&self) -> Result<Vec<String>> {
+        let nodes: Vec<Node> = disk::read_all(&self.folder)?;
+        Ok(nodes.into_iter().map(|node| node.path).collect())
+    }
+
     fn node(&self, path: &str) -> Result<Option<Node>> {
         disk::read(&self.place(path, "json"))
     }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::names::Identity;
 use crate::providers::sandbox::disk;
+use crate::providers::sandbox::ledger::Ledger;
 use crate::providers::{NewMachine, PublicKey, StoredKey};
 
 /// The folder with all of it.
@@ -70,6 +71,13 @@ pub(super) enum Phase {
     Ready,
 }
 
+impl StoredLine {
+    /// Its name, unique.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Simulated {
     /// The machine that an order makes.
     pub(super) fn ordered(wanted: &NewMachine, now: Timestamp) -> Self {
@@ -117,6 +125,7 @@ impl Machines {
     pub(super) fn order(&self, machine: &Simulated) -> Result<Simulated> {
         let path = self.folder.join(format!("{}.json", machine.name));
         if disk::create(&path, machine)? {
+            self.ledger().ordered(machine)?;
             return Ok(machine.clone());
         }
         disk::read(&path)?.ok_or_else(|| ErrorKind::NotFound.into())
@@ -146,6 +155,7 @@ impl Machines {
     pub(super) fn remove(&self, id: &str) -> Result<()> {
         let Some(machine) = self.with_id(id)? else { return Ok(()) };
         disk::remove(&self.folder.join(format!("{}.json", machine.name)))?;
+        self.ledger().deleted(&machine)?;
         match std::fs::remove_dir_all(self.contents(&machine)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -179,6 +189,7 @@ impl Machines {
             let (line, labels) = (key.line.clone(), key.labels.clone());
             let stored = StoredLine { id: id.clone(), name: name.clone(), line, labels };
             if disk::create(&self.key_path(&id), &stored)? {
+                self.ledger().key("key", &name)?;
                 return Ok(StoredKey { id, name });
             }
         }
@@ -188,9 +199,17 @@ impl Machines {
     /// Removes a key; one that is gone is success.
     pub(super) fn remove_key(&self, id: &str) -> Result<()> {
         match self.keys()?.iter().find(|key| key.id == id) {
-            Some(key) => disk::remove(&self.key_path(&key.id)),
+            Some(key) => {
+                disk::remove(&self.key_path(&key.id))?;
+                self.ledger().key("delete-key", &key.name)
+            }
             None => Ok(()),
         }
+    }
+
+    /// What was done.
+    pub(super) fn ledger(&self) -> Ledger {
+        Ledger::new(&self.folder)
     }
 
     fn key_path(&self, id: &str) -> PathBuf {

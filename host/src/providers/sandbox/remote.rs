@@ -17,7 +17,7 @@ use crate::providers::sandbox::machines::{Machines, Phase, Simulated};
 use crate::providers::sandbox::scripts;
 use crate::providers::sandbox::shell::{self, Script};
 use crate::providers::sandbox::{Pace, disk, phase};
-use crate::ssh::{Command, LineSink, OUTPUT_LIMIT, Output, Remote, SshError, Stream};
+use crate::ssh::{Command, LineSink, Note, OUTPUT_LIMIT, Output, Remote, SshError, Stream, Tunnel};
 
 /// The way into one machine.
 pub(super) struct SandboxRemote {
@@ -102,6 +102,7 @@ impl SandboxRemote {
         let contents = self.machines.contents(machine);
         let path = contents.join("receipts").join(format!("{}.json", command.receipt));
         let (machine, line) = (machine.clone(), command.line.clone());
+        let ledger = self.machines.ledger();
         let (stdin, pace) = (command.stdin.clone().unwrap_or_default(), self.pace);
         self.blocking(move || {
             if let Some(receipt) = disk::read(&path)? {
@@ -109,12 +110,13 @@ impl SandboxRemote {
             }
             let started_at = Timestamp::now();
             let files = Files::new(&contents, &machine);
-            let system = System { machine, files, now: started_at };
+            let system = System { machine: machine.clone(), files, now: started_at };
             let known = scripts::run(&line, &stdin, &system);
             let script = known.unwrap_or_else(|| shell::run(&line, &stdin, &system, 0));
             let script = delayed(script, pace.command(&line));
             let receipt = Receipt { started_at, script, stopped: None };
             if disk::create(&path, &receipt)? {
+                ledger.started(&machine, &line)?;
                 return Ok((receipt, path));
             }
             let first = disk::read(&path)?.unwrap_or(receipt);
@@ -218,7 +220,7 @@ impl Remote for SandboxRemote {
         }
     }
 
-    async fn wait_ready(&self, timeout: Duration) -> Result<(), SshError> {
+    async fn wait_ready(&self, timeout: Duration, _: Note<'_>) -> Result<(), SshError> {
         let (machine, _) = self.found().await?;
         let left = self.pace.ready().saturating_sub(machine.age(Timestamp::now()));
         tokio::time::sleep(left.min(timeout)).await;
@@ -227,6 +229,12 @@ impl Remote for SandboxRemote {
             return Err(SshError::NotReady { target: self.target(), after: timeout, reason });
         }
         self.ready().await.map(drop)
+    }
+
+    async fn tunnel(&self, address: &str, port: u16) -> Result<Tunnel, SshError> {
+        self.ready().await?;
+        let message = format!("nothing listens at {address}:{port} of a simulated machine");
+        Err(SshError::Refused { message })
     }
 }
 

@@ -13,26 +13,33 @@ case $id in ''|*[!a-z0-9_-]*) refuse "\`$id\` is no receipt" ;; esac
 while read -r key uid _; do [ "$key" = Uid: ] && break; done < /proc/self/status
 if [ "$uid" = 0 ]; then root=/var/lib/windlass/receipts; else root=$HOME/.windlass/receipts; fi
 dir=$root/$id
+# Why nothing can be written, where that can be seen.
+why() {
+    set -- $(df -Pk "$root" 2>/dev/null | tail -n 1)
+    [ "${4:-64}" -ge 64 ] || echo ": the disk is full at $6; free some space there and try again"
+}
+# Nothing was started, and this call is the one that could have: the next may begin anew.
+undo() { [ -e "$dir/stopped" ] || rm -rf "$dir"; }
 here() { read -r boot < /proc/sys/kernel/random/boot_id; }
 
 launch() {
-    [ -d "$root" ] || mkdir -p "$root" || refuse "cannot make $root"
+    [ -d "$root" ] || mkdir -p "$root" || refuse "cannot make $root$(why)"
     stage=$root/.$id.$$
     if [ "$size" -gt 0 ]; then
         cat > "$stage" && [ "$(wc -c < "$stage")" -eq "$size" ] || {
             rm -f "$stage"
-            refuse "the command's standard input did not arrive whole; is the disk full?"
+            refuse "the command's standard input did not arrive whole$(why)"
         }
     fi
     # The one guard: whoever makes the directory starts the command, and nobody else ever does.
     mkdir "$dir" 2>/dev/null || {
         rm -f "$stage"
-        [ -d "$dir" ] || refuse "cannot make $dir"
+        [ -d "$dir" ] || refuse "cannot make $dir$(why)"
         return
     }
     here
     printf '%s\n' "$boot" > "$dir/boot"
-    base64 -d > "$dir/command" <<END || refuse "cannot write $dir/command"
+    base64 -d > "$dir/command" <<END || { undo; refuse "cannot write $dir/command$(why)"; }
 $command
 END
     if [ "$size" -gt 0 ]; then mv "$stage" "$dir/stdin"; fi
@@ -42,7 +49,7 @@ END
     sync "$dir/boot" "$dir" 2>/dev/null || sync
     # The supervisor holds this pipe open while it lives, so that its end wakes all who wait. The
     # name appears when the pipe is held already.
-    mkfifo "$dir/done.new" "$dir/out" "$dir/err" || refuse "cannot make pipes in $dir"
+    mkfifo "$dir/done.new" "$dir/out" "$dir/err" || { undo; refuse "cannot make pipes in $dir$(why)"; }
     exec 9<> "$dir/done.new"
     mv "$dir/done.new" "$dir/done"
     setsid sh -c "$0" windlass "$dir" "$id" "$kept" "$size" < /dev/null > /dev/null 2>&1 &

@@ -25,3 +25,5 @@ printf '%s\n' "$wl_words"
 mkdir -p "$wl_kept" && printf '%s\n' "$wl_digest" > "$wl_kept/$wl_stack.new" \
     && mv "$wl_kept/$wl_stack.new" "$wl_kept/$wl_stack" \
     || fail "cannot write $wl_kept/$wl_stack: is the disk full?"
+# It is no stack of Portainer's any more, if it ever was.
+rm -f "$wl_kept/$wl_stack.portainer"

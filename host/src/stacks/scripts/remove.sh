@@ -1,9 +1,13 @@
 # Removes a stack, and waits until nothing of it is left.
 wl_label=com.docker.stack.namespace=$wl_stack
-wl_words=$(docker stack rm "$wl_stack" 2>&1) || case $wl_words in
-    *"othing found in stack"*) ;;
-    *) fail "the stack $wl_stack cannot be removed: $wl_words" ;;
-esac
+# Right after another removal, such as Portainer's, what is on its way out already counts as an error.
+wl_tries=0
+until wl_words=$(docker stack rm "$wl_stack" 2>&1); do
+    case $wl_words in *"othing found in stack"*) break ;; esac
+    wl_tries=$((wl_tries + 1))
+    [ $wl_tries -lt 15 ] || fail "the stack $wl_stack cannot be removed: $wl_words"
+    sleep 1
+done
 wl_tries=0
 while [ -n "$(docker ps -aq --filter "label=$wl_label")$(docker network ls -q --filter "label=$wl_label")" ]; do
     wl_tries=$((wl_tries + 1))
@@ -16,4 +20,4 @@ if [ "$wl_delete_data" = yes ]; then
         wl_words=$(docker volume rm "$wl_volume" 2>&1) || fail "the volume $wl_volume cannot be removed: $wl_words"
     done
 fi
-rm -f "$wl_kept/$wl_stack"
+rm -f "$wl_kept/$wl_stack" "$wl_kept/$wl_stack.portainer"

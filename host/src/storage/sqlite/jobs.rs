@@ -47,7 +47,7 @@ pub(super) fn page(connection: &Connection, filter: &JobFilter) -> Result<Page<J
 
 /// How many jobs wait, and how many run.
 pub(super) fn counts(connection: &Connection) -> Result<JobCounts, Fault> {
-    let mut select = connection.prepare_cached("SELECT count(*) FROM jobs WHERE status = ?1")?;
+    let mut select = connection.prepare_cached("SELECT n FROM counters WHERE name = ?1")?;
     let mut count = |status: JobStatus| -> Result<u64, Fault> {
         number(select.query_row([status.as_str()], |row| row.get(0))?)
     };

@@ -6,7 +6,7 @@ use crate::model::job::{Lease, PluginPin, View};
 use crate::model::journal::{Entry, Event, LogLevel, NewEntry};
 use crate::model::names::JobId;
 use crate::storage::sqlite::fault::{Fault, column, from_json, number, time, to_json};
-use crate::storage::sqlite::writer::Writing;
+use crate::storage::sqlite::verb::Writing;
 use crate::storage::{Change, LogLine, StorageError};
 
 /// A write that nobody waits for.

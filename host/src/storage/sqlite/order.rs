@@ -10,9 +10,12 @@ use crate::model::journal::{Event, NewEntry};
 use crate::model::names::{JobId, ServerName};
 use crate::model::server::ServerStatus;
 use crate::storage::Change;
-use crate::storage::sqlite::fault::{Fault, parse, to_json};
-use crate::storage::sqlite::writer::Writing;
-use crate::storage::sqlite::{journal, servers};
+use crate::storage::sqlite::fault::{Fault, column, number, parse, to_json};
+use crate::storage::sqlite::verb::Writing;
+use crate::storage::sqlite::{apps, journal, servers};
+
+/// How many waiting jobs are looked at in one transaction.
+const LOOKED_AT: usize = 1_000;
 
 /// Marks a queued job as claimable if it is. Answers whether it was not before and is now.
 pub(super) fn make_ready(connection: &Connection, job: i64) -> Result<bool, Fault> {
@@ -42,6 +45,7 @@ pub(super) fn release(writing: &mut Writing<'_>, ended: i64, now: Timestamp) -> 
         .query_row([ended], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     let (id, status): (JobId, JobStatus) = (parse(&id)?, parse(&status)?);
     let server = server.as_deref().map(parse::<ServerName>).transpose()?;
+    apps::settle(writing.connection, &id, (status, attempt > 0), now)?;
     if let (Some(name), false) = (&server, status == JobStatus::Completed) {
         settle(writing.connection, name, attempt > 0, now)?;
     }
@@ -77,7 +81,9 @@ fn settle(
         return Ok(());
     }
     server.status = match (server.status, began) {
-        (ServerStatus::Creating, false) => return servers::remove(connection, name, now),
+        (ServerStatus::Creating, false) if server.provider_id.is_none() => {
+            return servers::remove(connection, name, now);
+        }
         (ServerStatus::Deleting, false) if server.provider_id.is_some() => ServerStatus::Running,
         (ServerStatus::Creating | ServerStatus::Deleting, _) => ServerStatus::Error,
         _ => return Ok(()),
@@ -108,16 +114,20 @@ pub(super) fn give_up(
     release(writing, job, now)
 }
 
-/// Looks at every queued job anew. For the start, when a mistake of an earlier version must not
-/// leave jobs waiting for ever.
-pub(super) fn wake_all(writing: &mut Writing<'_>) -> Result<(), Fault> {
+/// Looks at some queued jobs anew, when a mistake of an earlier version must not leave them waiting
+/// for ever. A few at a time: there may be a million.
+pub(super) fn wake_some(writing: &mut Writing<'_>, after: u64) -> Result<Option<u64>, Fault> {
     let waiting = {
         let mut select = writing.connection.prepare_cached(
-            "SELECT number FROM jobs WHERE status = 'queued' AND ready = 0 ORDER BY number",
+            "SELECT number FROM jobs WHERE status = 'queued' AND number > ?1
+             ORDER BY number LIMIT ?2",
         )?;
-        numbers(select.query([])?)?
+        let limit = i64::try_from(LOOKED_AT).unwrap_or(i64::MAX);
+        numbers(select.query([column(after), limit])?)?
     };
-    waiting.into_iter().try_for_each(|job| wake(writing, job))
+    let last = waiting.last().filter(|_| waiting.len() == LOOKED_AT).copied();
+    waiting.into_iter().try_for_each(|job| wake(writing, job))?;
+    last.map(number).transpose()
 }
 
 /// The first column of every row.

@@ -9,9 +9,9 @@ use crate::model::job::{Finished, Job, JobStatus, Lease, Outcome, Running};
 use crate::model::journal::{Event, NewEntry};
 use crate::model::names::{JobId, WorkerId};
 use crate::storage::sqlite::fault::{Fault, column, number, parse, to_json};
-use crate::storage::sqlite::writer::Writing;
+use crate::storage::sqlite::verb::Writing;
 use crate::storage::sqlite::{jobs, journal, order};
-use crate::storage::{CancelRequest, Change, Claim, StorageError};
+use crate::storage::{CancelRequest, Change, Claim, KeptLease, StorageError};
 
 /// Gives the oldest claimable job to a worker.
 pub(super) fn claim(
@@ -56,15 +56,16 @@ pub(super) fn claim(
 }
 
 /// Prolongs a worker's leases.
-pub(super) fn renew(writing: &Writing<'_>, claim: &Claim) -> Result<Vec<JobId>, Fault> {
+pub(super) fn renew(writing: &Writing<'_>, claim: &Claim) -> Result<Vec<KeptLease>, Fault> {
     let mut update = writing.connection.prepare_cached(
-        "UPDATE jobs SET lease_until = ?2 WHERE status = 'running' AND worker = ?1 RETURNING id",
+        "UPDATE jobs SET lease_until = ?2 WHERE status = 'running' AND worker = ?1
+         RETURNING id, cancel_requested",
     )?;
     let mut rows = update.query(params![claim.worker.as_str(), claim.until.as_microsecond()])?;
     let mut kept = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;
-        kept.push(parse(&id)?);
+        kept.push(KeptLease { job: parse(&id)?, cancel_requested: row.get(1)? });
     }
     Ok(kept)
 }
@@ -95,9 +96,6 @@ pub(super) fn recover(
         let entry = NewEntry { at: claim.now, event: Event::Requeued { reason } };
         journal::record(writing, orphan, &id, &[entry])?;
         writing.changed(Change::Claimable);
-    }
-    if exclusive {
-        order::wake_all(writing)?;
     }
     number(i64::try_from(orphans.len()).unwrap_or(i64::MAX))
 }

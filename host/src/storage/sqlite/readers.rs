@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use crate::storage::StorageError;
+use crate::storage::sqlite::damage::Damage;
 use crate::storage::sqlite::fault::Fault;
 use crate::storage::sqlite::schema;
 
@@ -16,12 +17,14 @@ pub(super) struct Readers {
     shown: Arc<str>,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    damage: Arc<Damage>,
 }
 
 impl Readers {
     /// At most `count` connections to the database at `path`, opened when they are needed.
-    pub(super) fn new(path: PathBuf, shown: Arc<str>, count: usize) -> Self {
-        Self { path, shown, idle: Arc::default(), permits: Arc::new(Semaphore::new(count.max(1))) }
+    pub(super) fn new(path: PathBuf, shown: Arc<str>, count: usize, damage: Arc<Damage>) -> Self {
+        let permits = Arc::new(Semaphore::new(count.max(1)));
+        Self { path, shown, idle: Arc::default(), permits, damage }
     }
 
     /// Runs `verb` on one state of the database, off the runtime's threads.
@@ -44,7 +47,12 @@ impl Readers {
             answer
         });
         match reading.await {
-            Ok(answer) => answer.map_err(|fault| fault.told(&self.shown, doing)),
+            Ok(answer) => answer.map_err(|fault| {
+                if let Some(cause) = fault.cause() {
+                    self.damage.note(cause);
+                }
+                fault.told(&self.shown, doing)
+            }),
             Err(error) => Err(StorageError::Failed { doing, reason: error.to_string() }),
         }
     }

@@ -4,32 +4,38 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use crate::storage::StorageError;
 use crate::storage::sqlite::fault::{Cause, Fault};
+use crate::storage::sqlite::mark;
 
 /// In order; each takes the schema from its place in the list to the next number.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_servers.sql"),
     include_str!("../../../migrations/sqlite/0003_config.sql"),
+    include_str!("../../../migrations/sqlite/0004_apps.sql"),
+    include_str!("../../../migrations/sqlite/0005_retries.sql"),
+    include_str!("../../../migrations/sqlite/0006_plugins.sql"),
+    include_str!("../../../migrations/sqlite/0007_counters.sql"),
 ];
 
 /// "WNDL": tells our files from other programs' ones.
 const APPLICATION_ID: i64 = 0x574e_444c;
 
-/// Checking a larger file at every start would make starting slow.
+/// Checking all of a larger file at every start would make starting slow.
 const CHECKED_UP_TO: u64 = 16 * 1024 * 1024;
 
 const OPENING: &str = "was opened";
 
 /// The one connection that writes, with the schema as this host knows it.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StorageError> {
+pub(super) fn open_writer(path: &Path, traces: &[PathBuf]) -> Result<Connection, StorageError> {
     let shown = path.display().to_string();
+    missed(path, traces)?;
     create_private(path, &shown)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)
@@ -46,6 +52,27 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Fault> {
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "cache_size", -4_000)?;
     Ok(connection)
+}
+
+/// Refuses to begin anew where there was a database: its jobs and servers would be forgotten, and
+/// nobody would know.
+pub(super) fn missed(path: &Path, traces: &[PathBuf]) -> Result<(), StorageError> {
+    let length = std::fs::metadata(path).map(|found| found.len());
+    let (mark, log) = (mark::of(path), beside(path, "-wal"));
+    let trace = [&mark, &log].into_iter().chain(traces).find(|trace| trace.exists());
+    let (Some(trace), Ok(0) | Err(_)) = (trace, &length) else { return Ok(()) };
+    Err(StorageError::Missing {
+        path: path.display().to_string(),
+        how: if length.is_ok() { "is empty" } else { "is missing" },
+        trace: trace.display().to_string(),
+    })
+}
+
+/// The file of this ending that belongs to a database.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// The file holds sealed secrets and who did what: nobody else's business.
@@ -84,7 +111,7 @@ pub(super) fn prepare(
 }
 
 /// The schema's number, if the file is ours and not newer than this host.
-fn identify(connection: &Connection, shown: &str) -> Result<usize, Fault> {
+pub(super) fn identify(connection: &Connection, shown: &str) -> Result<usize, Fault> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -94,24 +121,55 @@ fn identify(connection: &Connection, shown: &str) -> Result<usize, Fault> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match usize::try_from(found) {
         Ok(found) if found <= MIGRATIONS.len() => Ok(found),
-        _ => Err(StorageError::NewerSchema {
-            path: shown.to_owned(),
-            found,
-            known: i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX),
+        _ => {
+            Err(StorageError::NewerSchema { path: shown.to_owned(), found, known: known() }.into())
         }
-        .into()),
     }
+}
+
+/// The newest schema that this host knows.
+pub(super) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
 fn check(connection: &Connection, path: &Path, shown: &str) -> Result<(), Fault> {
     let length = std::fs::metadata(path).map(|found| found.len()).map_err(|error| {
         StorageError::ReadOnly { path: shown.to_owned(), reason: error.to_string() }
     })?;
-    if length == 0 || length > CHECKED_UP_TO {
+    if length == 0 {
         return Ok(());
     }
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(()) } else { Err(Fault::Stored(verdict)) }
+    if length <= CHECKED_UP_TO {
+        return sound(connection, "PRAGMA quick_check(1)");
+    }
+    for table in small_tables(connection)? {
+        sound(connection, &format!("PRAGMA quick_check('{table}')"))?;
+    }
+    Ok(())
+}
+
+/// The tables that do not grow with the jobs. Without one of their pages nothing goes on, while a
+/// page of an old job is missed by who asks for it.
+fn small_tables(connection: &Connection) -> Result<Vec<String>, Fault> {
+    let mut select = connection.prepare(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN
+             ('jobs', 'journal', 'dependencies', 'idempotency', 'audit', 'deleted_servers')
+             AND name NOT LIKE 'sqlite%'",
+    )?;
+    let names = select.query_map([], |row| row.get(0))?;
+    Ok(names.collect::<Result<_, _>>()?)
+}
+
+fn sound(connection: &Connection, check: &str) -> Result<(), Fault> {
+    let verdict: String = connection.query_row(check, [], |row| row.get(0))?;
+    finding(&verdict).map_or(Ok(()), |finding| Err(Fault::Stored(finding)))
+}
+
+/// What SQLite's check says, in one line and without its heading; none when nothing is wrong.
+pub(super) fn finding(verdict: &str) -> Option<String> {
+    let lines = verdict.lines().filter(|line| !line.starts_with("***"));
+    let told = lines.collect::<Vec<_>>().join("; ");
+    Some(told).filter(|told| told != "ok")
 }
 
 /// What durability rests on is read back: SQLite answers a refused setting with silence.
@@ -163,7 +221,8 @@ fn refused(setting: &str, found: &str) -> Fault {
     )))
 }
 
-fn migrate(connection: &Connection, found: usize) -> Result<(), Fault> {
+/// Runs the migrations that the file lacks.
+pub(super) fn migrate(connection: &Connection, found: usize) -> Result<(), Fault> {
     for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let number = index + 1;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::model::names::ServerName;
 use crate::model::server::Server;
 use crate::storage::sqlite::fault::{Fault, from_json, to_json};
+use crate::storage::sqlite::{apps, config};
 
 /// The record of a server, or none.
 pub(super) fn server(connection: &Connection, name: &ServerName) -> Result<Option<Server>, Fault> {
@@ -13,7 +14,7 @@ pub(super) fn server(connection: &Connection, name: &ServerName) -> Result<Optio
         .prepare_cached("SELECT record FROM servers WHERE name = ?1")?
         .query_row([name.as_str()], |row| row.get(0))
         .optional()?;
-    record.map(|record| from_json(&record)).transpose()
+    record.map(|record| decode(connection, &record)).transpose()
 }
 
 /// All records, by name.
@@ -23,7 +24,7 @@ pub(super) fn servers(connection: &Connection) -> Result<Vec<Server>, Fault> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let record: String = row.get(0)?;
-        found.push(from_json(&record)?);
+        found.push(decode(connection, &record)?);
     }
     Ok(found)
 }
@@ -39,7 +40,19 @@ pub(super) fn put(connection: &Connection, server: &Server) -> Result<(), Fault>
     Ok(())
 }
 
-/// Moves a record to the history.
+/// Changes the newest record in place. None when there is none.
+pub(super) fn change(
+    connection: &Connection,
+    name: &ServerName,
+    change: impl FnOnce(&mut Server),
+) -> Result<Option<Server>, Fault> {
+    let Some(mut found) = server(connection, name)? else { return Ok(None) };
+    change(&mut found);
+    put(connection, &found)?;
+    Ok(Some(found))
+}
+
+/// Moves a record to the history. What belongs to the server goes with it.
 pub(super) fn remove(
     connection: &Connection,
     name: &ServerName,
@@ -52,5 +65,14 @@ pub(super) fn remove(
         )?
         .execute(params![name.as_str(), now.as_microsecond()])?;
     connection.prepare_cached("DELETE FROM servers WHERE name = ?1")?.execute([name.as_str()])?;
-    Ok(())
+    apps::forget(connection, name)?;
+    config::delete_secrets(connection, &format!("server/{name}/"))
+}
+
+/// Which apps a server has stands with the apps, and they may protect it.
+fn decode(connection: &Connection, record: &str) -> Result<Server, Fault> {
+    let mut server: Server = from_json(record)?;
+    server.apps = apps::names(connection, &server.name)?;
+    server.protected = server.deletion_protection.holds(&server.apps);
+    Ok(server)
 }

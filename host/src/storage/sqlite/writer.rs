@@ -1,95 +1,95 @@
 //! The one writer: a thread that owns the connection. It takes all that waits, writes it in one
 //! transaction, and answers everybody after the one commit (group commit).
 //!
-//! Verbs are *durable* (the commit is on disk when they are answered) or *relaxed* (written, and
-//! synced with the next durable one). What is *deferred* has no answer: it waits in memory for the
-//! next verb, or for its time, and keeps its place in the order.
+//! Verbs are *durable* (the commit is on disk when they are answered), *ordered* (written after all
+//! that was deferred before, and synced with the next durable one or after a while) or *relaxed*
+//! (written at once, and synced with the next durable one). What is *deferred* has no answer: it
+//! waits in memory for the next durable or ordered verb, or for its time, and keeps its place in the
+//! order.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{broadcast, oneshot};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::model::job::Lease;
+use crate::storage::sqlite::batch::{BATCH, Batch, Message, Urgency};
+use crate::storage::sqlite::damage::Damage;
 use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::journal::{self, Deferred};
+use crate::storage::sqlite::mark::Mark;
 use crate::storage::sqlite::schema::{Synchronous, set_synchronous};
+use crate::storage::sqlite::verb::{Answer, Done, Verb, Writing, count, lost, run_verb, savepoint};
 use crate::storage::{Change, StorageError};
-
-/// Answers a caller, given how the commit went.
-type Answer = Box<dyn FnOnce(Result<(), &Cause>) + Send>;
-
-/// The most messages that share a commit: who comes first waits for who comes last.
-const BATCH: usize = 512;
 
 /// The most that is kept in memory while the disk takes nothing.
 const HELD: usize = 20_000;
+
+/// For how long a commit that reached the disk is the proof that commits do.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// The handle: sends messages to the thread.
 pub(super) struct Writer {
     inbox: mpsc::Sender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
     path: Arc<str>,
-    syncs: Arc<AtomicU64>,
+    disk: Arc<Disk>,
 }
 
-/// A transaction in which a verb writes.
-pub(super) struct Writing<'c> {
-    /// The connection, inside the transaction.
-    pub(super) connection: &'c Connection,
-    changes: Vec<Change>,
+/// What is known of the disk.
+#[derive(Default)]
+struct Disk {
+    /// How many commits waited for it.
+    syncs: AtomicU64,
+    /// When the last one did; none when the last one failed.
+    synced: Mutex<Option<Instant>>,
+    /// Whether something can be read that may not be on disk.
+    has_unsynced: AtomicBool,
 }
 
-enum Message {
-    Verb { urgency: Synchronous, verb: Verb },
-    Deferred(Box<Deferred>),
-    Close(oneshot::Sender<()>),
-}
-
-/// Given the transaction, or why there is none.
-type Verb = Box<dyn FnOnce(Result<&mut Writing<'_>, &Cause>) -> Done + Send>;
-
-/// A verb that ran and waits for the commit.
-struct Done {
-    /// Whether what it wrote stays.
-    kept: bool,
-    /// SQLite's reason, if it was one.
-    cause: Option<Cause>,
-    answer: Answer,
-}
-
-impl Writing<'_> {
-    /// Notes what is told to everybody after the commit.
-    pub(super) fn changed(&mut self, change: Change) {
-        if self.changes.last() != Some(&change) {
-            self.changes.push(change);
-        }
+impl Disk {
+    fn note(&self, synced: Option<Instant>) {
+        *self.synced.lock().unwrap_or_else(PoisonError::into_inner) = synced;
     }
+}
+
+/// What the writer owns of the database's files.
+pub(super) struct Opened {
+    /// The one connection that writes.
+    pub(super) connection: Connection,
+    /// What was confirmed.
+    pub(super) mark: Mark,
+    /// What readers and the writer found.
+    pub(super) damage: Arc<Damage>,
 }
 
 impl Writer {
     /// Starts the thread. `hold` is how long deferred writes may wait.
     pub(super) fn start(
-        connection: Connection,
+        file: Opened,
         path: Arc<str>,
         changes: broadcast::Sender<Change>,
         hold: Duration,
     ) -> Result<Self, StorageError> {
         let (inbox, messages) = mpsc::channel();
-        let syncs = Arc::new(AtomicU64::new(0));
+        let disk = Arc::new(Disk::default());
+        let Opened { connection, mark, damage } = file;
         let owner = Owner {
             connection,
+            mark,
+            damage,
             messages,
             changes,
-            syncs: Arc::clone(&syncs),
+            disk: Arc::clone(&disk),
             synchronous: Synchronous::Full,
             hold,
             due: None,
+            has_unsynced: false,
+            crowd: 1,
             held: Vec::new(),
             abandoned: Vec::new(),
             is_failing: false,
@@ -101,7 +101,7 @@ impl Writer {
                 doing: "started its writer",
                 reason: error.to_string(),
             })?;
-        Ok(Self { inbox, thread: Mutex::new(Some(thread)), path, syncs })
+        Ok(Self { inbox, thread: Mutex::new(Some(thread)), path, disk })
     }
 
     /// Runs `verb` and answers when it is on disk.
@@ -110,7 +110,17 @@ impl Writer {
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(Synchronous::Full, doing, verb).await
+        self.send(Urgency::Durable, doing, verb).await
+    }
+
+    /// Runs `verb` after all that was deferred before, and answers when that and it are written; a
+    /// power cut may lose the end of it all, never the middle.
+    pub(super) async fn ordered<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.send(Urgency::Ordered, doing, verb).await
     }
 
     /// Runs `verb` and answers when it is written; a power cut may lose it.
@@ -119,7 +129,7 @@ impl Writer {
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(Synchronous::Normal, doing, verb).await
+        self.send(Urgency::Relaxed, doing, verb).await
     }
 
     /// Has it written before whatever is sent after it.
@@ -131,7 +141,21 @@ impl Writer {
 
     /// How many commits waited for the disk until now.
     pub(super) fn syncs(&self) -> u64 {
-        self.syncs.load(Ordering::Relaxed)
+        self.disk.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Whether a commit reached the disk so short a time ago that it does.
+    pub(super) fn has_just_synced(&self) -> bool {
+        let synced = *self.disk.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced.is_some_and(|at| at.elapsed() < FRESH)
+    }
+
+    /// Waits until all that could be read before is on disk. It nearly always is.
+    pub(super) async fn settle(&self) -> Result<(), StorageError> {
+        if !self.disk.has_unsynced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.durable("synced what was written", |_| Ok(())).await
     }
 
     /// Writes what is held and ends the thread. What is sent later is refused.
@@ -148,7 +172,7 @@ impl Writer {
 
     async fn send<T: Send + 'static>(
         &self,
-        urgency: Synchronous,
+        urgency: Urgency,
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
@@ -180,28 +204,24 @@ impl Writer {
 /// The thread's own: nobody else has the connection.
 struct Owner {
     connection: Connection,
+    mark: Mark,
+    damage: Arc<Damage>,
     messages: mpsc::Receiver<Message>,
     changes: broadcast::Sender<Change>,
-    syncs: Arc<AtomicU64>,
+    disk: Arc<Disk>,
     synchronous: Synchronous,
     hold: Duration,
-    /// When what is held must be written.
+    /// When what is held or not synced must be on disk.
     due: Option<Instant>,
+    /// Whether something is written that may not be on disk.
+    has_unsynced: bool,
+    /// How many durable verbs shared the last commit.
+    crowd: usize,
     /// Deferred writes that are not committed, in order.
     held: Vec<Deferred>,
     /// Whose deferred writes were lost: they may not write any more.
     abandoned: Vec<Lease>,
     is_failing: bool,
-}
-
-/// What one commit is for.
-#[derive(Default)]
-struct Batch {
-    messages: Vec<Message>,
-    /// The most urgent verb's, if there is one.
-    urgency: Option<Synchronous>,
-    close: Option<oneshot::Sender<()>>,
-    is_last: bool,
 }
 
 impl Owner {
@@ -211,7 +231,7 @@ impl Owner {
             let (close, is_last) = (batch.close, batch.is_last);
             let is_due = self.due.is_some_and(|due| due <= Instant::now());
             if is_due || is_last || self.held.len() >= BATCH {
-                self.commit(Synchronous::Full, batch.messages);
+                self.commit(Urgency::Durable, batch.messages);
             } else if let Some(urgency) = batch.urgency {
                 self.commit(urgency, batch.messages);
             } else {
@@ -239,24 +259,25 @@ impl Owner {
                     return batch;
                 }
                 Ok(message) => {
-                    if let Message::Verb { urgency, .. } = message {
-                        batch.urgency = batch.urgency.max(Some(urgency));
-                    }
-                    batch.messages.push(message);
+                    batch.take(message);
                     if batch.messages.len() >= BATCH {
                         return batch;
                     }
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => return batch,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    if batch.durable > 0 {
+                        // A crowd does not go away because its members compute for a moment.
+                        self.crowd = batch.durable.max(self.crowd * 3 / 4);
+                    }
+                    return batch;
+                }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     batch.is_last = true;
                     return batch;
                 }
             }
-            next = self.messages.try_recv().map_err(|error| match error {
-                mpsc::TryRecvError::Empty => mpsc::RecvTimeoutError::Timeout,
-                mpsc::TryRecvError::Disconnected => mpsc::RecvTimeoutError::Disconnected,
-            });
+            let patience = batch.patience(self.crowd);
+            next = self.messages.recv_timeout(patience);
         }
     }
 
@@ -272,22 +293,21 @@ impl Owner {
         }
     }
 
-    fn commit(&mut self, urgency: Synchronous, messages: Vec<Message>) {
+    fn commit(&mut self, urgency: Urgency, messages: Vec<Message>) {
         let mut waiting = Vec::new();
         let before = self.connection.total_changes();
+        if urgency != Urgency::Durable {
+            // Whoever reads what is written now, before it is on disk, has to know.
+            self.disk.has_unsynced.store(true, Ordering::Release);
+        }
         let result = self.write(urgency, messages, &mut waiting);
-        if let Ok(changes) = &result {
-            if urgency == Synchronous::Full {
-                self.held.clear();
-                self.abandoned.clear();
-                self.due = None;
-                let is_written = self.connection.total_changes() > before;
-                self.syncs.fetch_add(u64::from(is_written), Ordering::Relaxed);
-            }
-            for change in changes {
-                // Nobody listening is no failure.
-                self.changes.send(change.clone()).ok();
-            }
+        if result.is_ok() {
+            self.settle(urgency, self.connection.total_changes() > before);
+        }
+        self.disk.has_unsynced.store(self.has_unsynced, Ordering::Release);
+        for change in result.iter().flatten() {
+            // Nobody listening is no failure.
+            self.changes.send(change.clone()).ok();
         }
         self.report(result.as_ref().err());
         for answer in waiting {
@@ -295,18 +315,44 @@ impl Owner {
         }
     }
 
+    /// What was held is written, and perhaps on disk.
+    fn settle(&mut self, urgency: Urgency, is_written: bool) {
+        match urgency {
+            Urgency::Relaxed => self.has_unsynced |= is_written,
+            Urgency::Ordered => {
+                self.has_unsynced |= is_written;
+                if is_written {
+                    self.due.get_or_insert_with(|| Instant::now() + self.hold);
+                }
+            }
+            Urgency::Durable => {
+                self.due = None;
+                self.has_unsynced = false;
+                self.disk.syncs.fetch_add(u64::from(is_written), Ordering::Relaxed);
+                if is_written {
+                    self.disk.note(Some(Instant::now()));
+                }
+            }
+        }
+        if urgency >= Urgency::Ordered {
+            self.held.clear();
+            self.abandoned.clear();
+        }
+    }
+
     /// One transaction: what was held, then the messages in order. Relaxed verbs have nothing to
     /// do with what is deferred, and leave it held: what is deferred ends on disk.
     fn write(
         &mut self,
-        urgency: Synchronous,
+        urgency: Urgency,
         messages: Vec<Message>,
         waiting: &mut Vec<Answer>,
     ) -> Result<Vec<Change>, Cause> {
+        let before = self.connection.total_changes();
         let mut failed = self.begin(urgency).err();
         let mut changes = Vec::new();
-        let is_full = urgency == Synchronous::Full;
-        if failed.is_none() && is_full {
+        let is_ordered = urgency >= Urgency::Ordered;
+        if failed.is_none() && is_ordered {
             failed = self.write_held(&mut changes).err();
         }
         for message in messages {
@@ -318,11 +364,14 @@ impl Owner {
                         None => run_verb(&mut writing, verb),
                     };
                     changes = writing.changes;
+                    if let Some(cause) = &done.cause {
+                        self.damage.note(cause);
+                    }
                     failed = failed.or_else(|| lost(&self.connection, done.cause));
                     waiting.push(done.answer);
                 }
                 Message::Deferred(deferred) => {
-                    if failed.is_none() && is_full {
+                    if failed.is_none() && is_ordered {
                         failed = self.write_deferred(&deferred, &mut changes).err();
                     }
                     self.keep(Message::Deferred(deferred));
@@ -330,9 +379,11 @@ impl Owner {
                 Message::Close(_) => {}
             }
         }
+        let writes = self.has_unsynced || self.connection.total_changes() > before;
+        let counted = urgency == Urgency::Durable && writes;
         let result = match failed {
             Some(cause) => Err(cause),
-            None => self.connection.execute_batch("COMMIT").map_err(Cause::from),
+            None => self.end(counted).map_err(Cause::from),
         };
         if result.is_err() && !self.connection.is_autocommit() {
             self.connection.execute_batch("ROLLBACK").ok();
@@ -340,14 +391,32 @@ impl Owner {
         result.map(|()| changes)
     }
 
-    fn begin(&mut self, urgency: Synchronous) -> Result<(), Cause> {
-        if self.synchronous != urgency {
-            let set = set_synchronous(&self.connection, urgency);
+    /// Commits. What is to reach the disk is counted, and with that there is something to sync also
+    /// when all was written before.
+    fn end(&mut self, counted: bool) -> rusqlite::Result<()> {
+        let commits = counted.then(|| count(&self.connection)).transpose()?;
+        self.connection.execute_batch("COMMIT")?;
+        if let Some(commits) = commits {
+            self.mark.note(commits);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, urgency: Urgency) -> Result<(), Cause> {
+        if let Some(cause) = self.damage.found() {
+            return Err(cause.clone());
+        }
+        let wanted = match urgency {
+            Urgency::Relaxed | Urgency::Ordered => Synchronous::Normal,
+            Urgency::Durable => Synchronous::Full,
+        };
+        if self.synchronous != wanted {
+            let set = set_synchronous(&self.connection, wanted);
             set.map_err(|fault| match fault {
                 Fault::Sql(cause) => cause,
                 other => Cause::other(&format!("{other:?}")),
             })?;
-            self.synchronous = urgency;
+            self.synchronous = wanted;
         }
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Cause::from)
     }
@@ -382,7 +451,10 @@ impl Owner {
     fn report(&mut self, failure: Option<&Cause>) {
         match failure {
             Some(cause) => {
-                self.due = self.held.first().map(|_| Instant::now() + self.hold);
+                self.damage.note(cause);
+                self.disk.note(None);
+                let waits = self.has_unsynced || !self.held.is_empty();
+                self.due = waits.then(|| Instant::now() + self.hold);
                 if !self.is_failing {
                     warn!(reason = %cause, "the database takes no writes; trying on");
                 }
@@ -392,62 +464,4 @@ impl Owner {
         }
         self.is_failing = failure.is_some();
     }
-}
-
-/// Runs a verb so that its failure leaves the others of the transaction alone.
-fn run_verb(writing: &mut Writing<'_>, verb: Verb) -> Done {
-    let mark = writing.changes.len();
-    if let Err(error) = cached(writing.connection, "SAVEPOINT verb") {
-        return verb(Err(&error.into()));
-    }
-    let verb = AssertUnwindSafe(|| verb(Ok(&mut *writing)));
-    let done = std::panic::catch_unwind(verb).unwrap_or_else(|_panic| {
-        error!("a verb of the store panicked; its caller is refused");
-        Done { kept: false, cause: None, answer: Box::new(|_| ()) }
-    });
-    if done.kept && cached(writing.connection, "RELEASE verb").is_ok() {
-        return done;
-    }
-    writing.changes.truncate(mark);
-    undo(writing.connection);
-    done
-}
-
-/// The same for one whose answer is needed at once.
-fn savepoint(
-    writing: &mut Writing<'_>,
-    verb: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let mark = writing.changes.len();
-    cached(writing.connection, "SAVEPOINT verb")?;
-    let result = verb(writing);
-    if result.is_ok() {
-        cached(writing.connection, "RELEASE verb")?;
-    } else {
-        writing.changes.truncate(mark);
-        undo(writing.connection);
-    }
-    result
-}
-
-/// SQLite may have given up the whole transaction by itself: then there is no savepoint any more.
-fn undo(connection: &Connection) {
-    if !connection.is_autocommit() {
-        let undone = connection.execute_batch("ROLLBACK TO verb; RELEASE verb");
-        if let Err(error) = undone {
-            warn!(reason = %error, "a savepoint could not be undone");
-            connection.execute_batch("ROLLBACK").ok();
-        }
-    }
-}
-
-/// Why the transaction is gone, if it is.
-fn lost(connection: &Connection, cause: Option<Cause>) -> Option<Cause> {
-    connection
-        .is_autocommit()
-        .then(|| cause.unwrap_or_else(|| Cause::other("the transaction was given up")))
-}
-
-fn cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }

@@ -27,4 +27,9 @@ put() {
     fi
     mv -f "$put_new" "$1" || fail "cannot write $1: is the disk full?"
 }
+# The mount points that are as good as full.
+full_disks() {
+    df -Pk / /usr /var /var/cache/apt/archives /var/lib/apt/lists /var/lib/dpkg /tmp /boot 2>/dev/null \
+        | awk 'NR > 1 && $4 < 20480 && !seen[$6]++ { printf "%s%s (%d MiB left)", comma, $6, $4 / 1024; comma = ", " }'
+}
 answers() { docker version --format '{{.Server.Version}}' 2>/dev/null; }

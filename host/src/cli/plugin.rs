@@ -1,0 +1,372 @@
+//! `windlass plugin`: which versions of plugins there are, and which of them new jobs run.
+
+mod author;
+mod inspect;
+mod new;
+mod pack;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::connection::{Connection, Need};
+use crate::cli::terminal::{Terminal, text};
+use crate::cli::{Exit, Refusal};
+use crate::config::Flags;
+
+/// How much of a digest is shown; any beginning that tells it from others can be given.
+const SHOWN: usize = "sha256:".len() + 12;
+
+/// Examples, after the help.
+pub(super) const EXAMPLES: &str = "Examples:\n  windlass plugin list\n  windlass plugin new my-app && \
+    windlass plugin pack my-app\n  windlass plugin add my-app.wasm --accept-grants\n  windlass plugin \
+    rollback my-app";
+
+/// What can be done with plugins.
+#[derive(clap::Subcommand)]
+pub(super) enum Command {
+    #[command(flatten)]
+    Author(author::Command),
+    /// List the plugins: active, tried, waiting for an answer, of no use
+    #[command(after_help = "Examples:\n  windlass plugin list")]
+    List,
+    /// Show a plugin and its versions
+    #[command(after_help = "Examples:\n  windlass plugin show setup-server")]
+    Show {
+        /// Its name, or a digest
+        name: String,
+    },
+    /// Add a version of a plugin, and let new jobs run it
+    #[command(
+        after_help = "Examples:\n  windlass plugin add echo.wasm\n  windlass plugin add echo.wasm --accept-grants --no-activate"
+    )]
+    Add(Add),
+    /// Let new jobs run a version that is there
+    #[command(after_help = "Examples:\n  windlass plugin activate echo 3f9a0c")]
+    Activate {
+        /// The plugin
+        name: String,
+        /// The version's digest, or the beginning of it
+        digest: String,
+    },
+    /// Let new jobs run the version before
+    #[command(after_help = "Examples:\n  windlass plugin rollback echo")]
+    Rollback {
+        /// The plugin
+        name: String,
+    },
+    /// Take a plugin out of use for new jobs
+    #[command(after_help = "Examples:\n  windlass plugin remove echo")]
+    Remove {
+        /// The plugin
+        name: String,
+    },
+    /// Show what was active when, and why
+    #[command(after_help = "Examples:\n  windlass plugin history echo")]
+    History {
+        /// The plugin
+        name: String,
+    },
+    /// Let some of the new jobs run a version; it ends by itself when it does worse
+    #[command(
+        after_help = "Examples:\n  windlass plugin canary echo 3f9a0c --percent 5\n  windlass plugin canary echo --end"
+    )]
+    Canary {
+        /// The plugin
+        name: String,
+        /// The version's digest, or the beginning of it
+        #[arg(required_unless_present = "end")]
+        digest: Option<String>,
+        /// How many of a hundred new jobs
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
+        /// End the trial instead
+        #[arg(long, conflicts_with = "digest")]
+        end: bool,
+    },
+    /// Say what a plugin may do; shows it when nothing is said
+    #[command(
+        after_help = "Examples:\n  windlass plugin grants echo\n  windlass plugin grants echo --revoke ssh http:api.example.com\n  windlass plugin grants echo --accept 3f9a0c"
+    )]
+    Grants(Grants),
+}
+
+/// A component to add.
+#[derive(clap::Args)]
+pub(super) struct Add {
+    /// The component
+    file: PathBuf,
+    /// Give it what it asks for beyond what the version before has
+    #[arg(long)]
+    accept_grants: bool,
+    /// Only bring it; new jobs go on with the present version
+    #[arg(long)]
+    no_activate: bool,
+    /// Let it take the place of a plugin that came with windlass
+    #[arg(long)]
+    replace_built_in: bool,
+}
+
+/// What a plugin may do.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct Grants {
+    /// The plugin
+    name: String,
+    /// Give a waiting version what it asks for, and activate it
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["deny", "revoke", "restore"])]
+    accept: Option<String>,
+    /// Forget a waiting version
+    #[arg(long, value_name = "DIGEST", conflicts_with_all = ["revoke", "restore"])]
+    deny: Option<String>,
+    /// Take this away, from running jobs too: `ssh`, `http:HOST`, `secret:NAME`, `stack:WHAT`
+    #[arg(long, value_name = "GRANT", num_args = 1.., conflicts_with = "restore")]
+    revoke: Vec<String>,
+    /// Give this back
+    #[arg(long, value_name = "GRANT", num_args = 1..)]
+    restore: Vec<String>,
+}
+
+/// Does it.
+pub(super) async fn run(
+    command: Command,
+    flags: Flags,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
+    if let Command::Author(command) = command {
+        return author::run(command, terminal);
+    }
+    let host = Connection::open(&flags, Need::Looking).await?;
+    let done = dispatch(&host, command, terminal).await;
+    host.close().await;
+    done
+}
+
+async fn dispatch(host: &Connection, command: Command, terminal: &Terminal) -> Result<(), Refusal> {
+    let answer = match command {
+        Command::List => return list(host, terminal).await,
+        Command::Show { name } => return show(host, &name, terminal).await,
+        Command::History { name } => return history(host, &name, terminal).await,
+        Command::Add(wanted) => add(host, &wanted).await?,
+        Command::Activate { name, digest } => {
+            let body = json!({ "digest": whole(host, &name, &digest).await? });
+            host.post(&format!("{}/activate", path(&name)?), &body).await?
+        }
+        Command::Author(command) => return author::run(command, terminal),
+        Command::Rollback { name } => {
+            host.post(&format!("{}/rollback", path(&name)?), &Value::Null).await?
+        }
+        Command::Remove { name } => host.delete(&path(&name)?).await?,
+        Command::Canary { name, digest: Some(digest), percent, .. } => {
+            let digest = whole(host, &name, &digest).await?;
+            let body = json!({ "digest": digest, "percent": percent });
+            host.post(&format!("{}/canary", path(&name)?), &body).await?
+        }
+        Command::Canary { name, .. } => host.delete(&format!("{}/canary", path(&name)?)).await?,
+        Command::Grants(wanted) => match change_of(host, &wanted).await? {
+            Some(body) => host.post(&format!("{}/grants", path(&wanted.name)?), &body).await?,
+            None => return grants(host, &wanted.name, terminal).await,
+        },
+    };
+    if terminal.is_json() {
+        terminal.json(&answer);
+    } else {
+        terminal.say(&text(&answer, "/message"));
+    }
+    Ok(())
+}
+
+async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
+    let answer = host.get("/api/plugins").await?;
+    if terminal.is_json() {
+        terminal.json(&answer);
+        return Ok(());
+    }
+    let row = |plugin: &Value, standing: &str| {
+        let source = text(plugin, "/source");
+        let digest = short(plugin, "/digest");
+        [text(plugin, "/name"), text(plugin, "/version"), standing.to_owned(), source, digest]
+    };
+    let mut rows: Vec<[String; 5]> = all(&answer, "/plugins").map(|it| row(it, "active")).collect();
+    rows.extend(all(&answer, "/canaries").map(|it| {
+        let percent = text(it, "/percent");
+        row(it, &format!("canary {percent} %"))
+    }));
+    rows.extend(all(&answer, "/pending").map(|it| row(it, "pending")));
+    terminal.table(["NAME", "VERSION", "STANDING", "SOURCE", "DIGEST"], &rows);
+    for file in all(&answer, "/rejected") {
+        terminal.say(&format!("\n{} is of no use: {}", text(file, "/file"), text(file, "/reason")));
+    }
+    for waiting in all(&answer, "/pending") {
+        let (name, digest) = (text(waiting, "/name"), text(waiting, "/digest"));
+        terminal.say(&format!("\n`{name}` {} waits for its grants:", text(waiting, "/version")));
+        table_of_grants(&[("asks for", waiting.pointer("/grants"))], terminal);
+        terminal.say(&format!("  try: windlass plugin grants {name} --accept {digest}"));
+    }
+    Ok(())
+}
+
+async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
+    let plugin = host.get(&path(name)?).await?;
+    if terminal.is_json() {
+        terminal.json(&plugin);
+        return Ok(());
+    }
+    let title = text(&plugin, "/active/title");
+    terminal.say(&format!(
+        "{}: {title}\n{}\n",
+        text(&plugin, "/name"),
+        text(&plugin, "/active/description")
+    ));
+    let pointers = ["/version", "/standing", "/source", "/added_at", "/added_by"];
+    let rows: Vec<[String; 6]> = all(&plugin, "/versions")
+        .map(|version| {
+            let [a, b, c, d, e] = pointers.map(|pointer| text(version, pointer));
+            [a, b, c, d, e, short(version, "/digest")]
+        })
+        .collect();
+    terminal.table(["VERSION", "STANDING", "SOURCE", "ADDED", "BY", "DIGEST"], &rows);
+    terminal.say("");
+    grants_of(&plugin, terminal);
+    Ok(())
+}
+
+async fn history(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
+    let answer = host.get(&format!("{}/history", path(name)?)).await?;
+    if terminal.is_json() {
+        terminal.json(&answer);
+        return Ok(());
+    }
+    let rows: Vec<[String; 5]> = all(&answer, "/history")
+        .map(|it| {
+            let at = [text(it, "/at"), text(it, "/cause"), text(it, "/by"), short(it, "/digest")];
+            let [at, cause, by, digest] = at;
+            [at, cause, by, digest, text(it, "/reason")]
+        })
+        .collect();
+    terminal.table(["AT", "CAUSE", "BY", "DIGEST", "WHY"], &rows);
+    Ok(())
+}
+
+async fn add(host: &Connection, wanted: &Add) -> Result<Value, Refusal> {
+    let component = read(&wanted.file).await?;
+    let path = format!(
+        "/api/plugins?accept_grants={}&activate={}&replace_built_in={}",
+        wanted.accept_grants, !wanted.no_activate, wanted.replace_built_in
+    );
+    host.post_component(&path, component).await
+}
+
+async fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
+    tokio::fs::read(file).await.map_err(|error| {
+        Refusal::new(Exit::Usage, format!("{} cannot be read: {error}.", file.display()))
+    })
+}
+
+async fn grants(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
+    let plugin = host.get(&path(name)?).await?;
+    if terminal.is_json() {
+        terminal.json(plugin.pointer("/accepted").unwrap_or(&Value::Null));
+    } else {
+        grants_of(&plugin, terminal);
+    }
+    Ok(())
+}
+
+fn grants_of(plugin: &Value, terminal: &Terminal) {
+    let columns =
+        [("asks for", plugin.pointer("/active/grants")), ("may", plugin.pointer("/accepted"))];
+    table_of_grants(&columns, terminal);
+}
+
+/// One line a kind of grant that anything is said of.
+fn table_of_grants(columns: &[(&str, Option<&Value>)], terminal: &Terminal) {
+    for kind in ["interfaces", "http_hosts", "secrets", "stack"] {
+        for (what, grants) in columns {
+            let names = grants.and_then(|grants| grants.get(kind)).and_then(Value::as_array);
+            let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+            if !names.is_empty() {
+                terminal.say(&format!("  {kind:<10}  {what:<8}  {}", names.join(", ")));
+            }
+        }
+    }
+}
+
+/// What the command line says is to change, as the API takes it.
+async fn change_of(host: &Connection, wanted: &Grants) -> Result<Option<Value>, Refusal> {
+    let Grants { name, accept, deny, revoke, restore } = wanted;
+    if let Some(digest) = accept {
+        return Ok(Some(json!({ "accept": whole(host, name, digest).await? })));
+    }
+    if let Some(digest) = deny {
+        return Ok(Some(json!({ "deny": whole(host, name, digest).await? })));
+    }
+    Ok(if !revoke.is_empty() {
+        Some(json!({ "revoke": by_kind(revoke) }))
+    } else if !restore.is_empty() {
+        Some(json!({ "restore": by_kind(restore) }))
+    } else {
+        None
+    })
+}
+
+/// `http:HOST`, `secret:NAME`, `stack:WHAT`; all else is an interface.
+fn by_kind(grants: &[String]) -> Value {
+    let mut kinds: Map<String, Value> = Map::new();
+    for grant in grants {
+        let (kind, name) = match grant.split_once(':') {
+            Some(("http", host)) => ("http_hosts", host),
+            Some(("secret", name)) => ("secrets", name),
+            Some(("stack", what)) => ("stack", what),
+            _ => ("interfaces", grant.as_str()),
+        };
+        let names = kinds.entry(kind).or_insert_with(|| json!([]));
+        if let Some(names) = names.as_array_mut() {
+            names.push(name.into());
+        }
+    }
+    Value::Object(kinds)
+}
+
+/// The whole digest of a version that begins so.
+async fn whole(host: &Connection, name: &str, start: &str) -> Result<String, Refusal> {
+    let hex = start.strip_prefix("sha256:").unwrap_or(start);
+    if hex.len() == 64 {
+        return Ok(format!("sha256:{hex}"));
+    }
+    let plugin = host.get(&path(name)?).await?;
+    let digests = all(&plugin, "/versions").map(|version| text(version, "/digest"));
+    let found: Vec<String> =
+        digests.filter(|digest| digest.starts_with(&format!("sha256:{hex}"))).collect();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        found => {
+            let message = format!(
+                "{} versions of `{name}` begin with `{}`: give more of the digest.",
+                found.len(),
+                hex.escape_debug()
+            );
+            Err(Refusal::new(Exit::Usage, message)
+                .with_next(format!("windlass plugin show {name}")))
+        }
+    }
+}
+
+/// A name goes into a path only if it is one.
+fn path(name: &str) -> Result<String, Refusal> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-:".contains(c);
+    if name.is_empty() || name.len() > 80 || !name.chars().all(allowed) {
+        let shown: String = name.chars().take(80).collect();
+        let message = format!("`{}` is no name of a plugin.", shown.escape_debug());
+        return Err(Refusal::new(Exit::Usage, message).with_next("windlass plugin list"));
+    }
+    Ok(format!("/api/plugins/{name}"))
+}
+
+fn all<'a>(answer: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn short(value: &Value, pointer: &str) -> String {
+    text(value, pointer).chars().take(SHOWN).collect()
+}

@@ -1,0 +1,64 @@
+//! What is tried: one request each, on a home where the ones before it were done.
+
+use std::fmt;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The server of all scenarios.
+const SERVER: &str = "torture-1";
+
+/// One job, in the order of a server's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(super) enum Scenario {
+    /// Create a server
+    Create,
+    /// Make it a swarm node with Traefik, Portainer and names
+    Setup,
+    /// Delete it
+    Delete,
+}
+
+impl Scenario {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Create, Self::Setup, Self::Delete];
+
+    /// Those that were named, each once; all when none was.
+    pub(super) fn chosen(named: &[Self]) -> Vec<Self> {
+        let is_chosen = |scenario: &Self| named.is_empty() || named.contains(scenario);
+        Self::ALL.into_iter().filter(is_chosen).collect()
+    }
+
+    /// What has to be done before.
+    pub(super) fn before(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().take_while(move |&it| it != self)
+    }
+
+    /// The request that makes its job.
+    pub(super) fn request(self) -> (Method, String, Option<Value>) {
+        let server = format!("/api/servers/{SERVER}");
+        match self {
+            Self::Create => {
+                let body = json!({ "name": SERVER, "server_type": "cx23", "region": "nbg1",
+                                   "provider": "sandbox" });
+                (Method::POST, "/api/servers".to_owned(), Some(body))
+            }
+            Self::Setup => {
+                let body = json!({ "ssl_email": "ops@example.com", "zone_name": "example.com",
+                                   "subdomain": "lab" });
+                (Method::POST, format!("{server}/setup"), Some(body))
+            }
+            Self::Delete => (Method::DELETE, server, None),
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Setup => "setup",
+            Self::Delete => "delete",
+        })
+    }
+}

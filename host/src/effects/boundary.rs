@@ -1,0 +1,88 @@
+//! The points of a run at which the process may die on purpose, so that `windlass torture` can prove
+//! that none of them matters.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{Signal, getpid, kill_process};
+
+/// What the dying process says on its standard error, before the name of the point.
+pub const LAST_WORDS: &str = "died on purpose at: ";
+
+/// A point between two things that a crash can come between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// A worker has the job, and nothing of it was done.
+    Claimed,
+    /// An effect is wanted, and nothing of it is on disk.
+    BeforeIntent,
+    /// It is on disk that an effect will be sent.
+    AfterIntent,
+    /// The other side did it, and nothing here knows what came of it.
+    Within,
+    /// An effect came to its end, and the journal does not know.
+    AfterSend,
+    /// The journal has the outcome, which may not have reached the disk.
+    AfterOutcome,
+    /// The plugin has ended, and the job's end is not written.
+    BeforeEnd,
+    /// The job's end is on disk, and its receipts are still on the server.
+    AfterEnd,
+    /// A plugin's bytes are on disk, and nothing is on record of them.
+    PluginFile,
+    /// A plugin's activation is on record, and nobody in this process knows.
+    PluginRow,
+    /// A plugin's bytes are off the record, and still on disk.
+    PluginCollected,
+}
+
+/// Counts the points that this process comes to, and ends it at one of them.
+#[derive(Clone, Debug, Default)]
+pub struct Boundaries {
+    fatal: Option<Arc<Fatal>>,
+}
+
+#[derive(Debug)]
+struct Fatal {
+    at: u64,
+    passed: AtomicU64,
+}
+
+impl Boundaries {
+    /// The process dies at the point of this number, counted from 1. Without one it never does.
+    pub fn fatal(at: Option<u64>) -> Self {
+        let fatal = at.map(|at| Arc::new(Fatal { at, passed: AtomicU64::new(0) }));
+        Self { fatal }
+    }
+
+    /// The run comes to a point of `what`.
+    pub fn pass(&self, boundary: Boundary, what: &str) {
+        let Some(fatal) = &self.fatal else { return };
+        if fatal.passed.fetch_add(1, Ordering::SeqCst) + 1 == fatal.at {
+            let said = writeln!(std::io::stderr(), "{LAST_WORDS}{} {what}", boundary.name());
+            said.unwrap_or_default();
+            // As a power cut would: nothing is flushed, nobody is told. This process may always
+            // signal itself, so there is no failure to handle.
+            kill_process(getpid(), Signal::KILL).unwrap_or_default();
+        }
+    }
+}
+
+impl Boundary {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::BeforeIntent => "before-intent",
+            Self::AfterIntent => "after-intent",
+            Self::Within => "within",
+            Self::AfterSend => "after-send",
+            Self::AfterOutcome => "after-outcome",
+            Self::BeforeEnd => "before-end",
+            Self::AfterEnd => "after-end",
+            Self::PluginFile => "plugin-file",
+            Self::PluginRow => "plugin-row",
+            Self::PluginCollected => "plugin-collected",
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What is kept about apps: a part of [`Store`](crate::storage::Store) in a trait of its own.
+
+use async_trait::async_trait;
+
+use crate::model::app::AppRecord;
+use crate::model::names::{AppName, JobId, ServerName};
+use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
+
+/// The records of apps, and the jobs that change several of them.
+#[async_trait]
+pub trait AppStore {
+    /// Writes several jobs in one durable transaction, what they depend on first; all of them or
+    /// none. The answer, and the caller's key, are about the last one.
+    async fn submit_all(&self, batch: Batch) -> Result<Submitted, StorageError>;
+
+    /// What came of an earlier request with this key, or none.
+    async fn remembered(&self, key: &IdempotencyKey) -> Result<Option<Submitted>, StorageError>;
+
+    /// The record of an app on a server, or none.
+    async fn app(
+        &self,
+        server: &ServerName,
+        name: &AppName,
+    ) -> Result<Option<AppRecord>, StorageError>;
+
+    /// The apps of a server, by name.
+    async fn apps(&self, server: &ServerName) -> Result<Vec<AppRecord>, StorageError>;
+
+    /// The apps of all servers.
+    async fn all_apps(&self) -> Result<Vec<AppRecord>, StorageError>;
+
+    /// The app whose newest job this is, or none.
+    async fn app_of_job(&self, job: &JobId) -> Result<Option<AppRecord>, StorageError>;
+
+    /// Changes a record in place, durably, in one transaction: `change` gets the newest one.
+    /// None when there is no such app.
+    async fn update_app(
+        &self,
+        server: &ServerName,
+        name: &AppName,
+        change: Box<dyn for<'a> FnOnce(&'a mut AppRecord) + Send>,
+    ) -> Result<Option<AppRecord>, StorageError>;
+
+    /// Removes a record, and the app's secrets where it says that they go too. Durable. An absent
+    /// one is success.
+    async fn remove_app(&self, server: &ServerName, name: &AppName) -> Result<(), StorageError>;
+}
+
+/// Jobs to be written together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What others depend on first, and what was asked for last.
+    pub jobs: Vec<NewJob>,
+    /// Sealed secrets that are written with them, by name; those of the same names are replaced.
+    pub secrets: Vec<(String, Vec<u8>)>,
+}

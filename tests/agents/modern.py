@@ -1,0 +1,62 @@
+"""The story of a server, told by Python's SDK of today over standard input and output: the
+arguments are the program and its flags. Its user types names into forms. Prints what happened as
+one line of JSON."""
+
+import asyncio
+import json
+import os
+import sys
+
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+from mcp.types import ElicitResult
+
+
+async def main(program, *flags):
+    forms = []
+    told = []
+
+    async def form(context, params):
+        forms.append(params.message)
+        return ElicitResult(action="accept", content={"name": "web-1"})
+
+    async def progress(value, total, message):
+        told.append(value)
+
+    server = StdioServerParameters(command=program, args=list(flags), env=dict(os.environ))
+    async with Client(server, elicitation_callback=form, read_timeout_seconds=60) as client:
+
+        async def call(tool, **arguments):
+            result = await client.call_tool(tool, arguments, progress_callback=progress)
+            assert not result.is_error, (tool, result.content)
+            return result.structured_content
+
+        async def finish(started):
+            while True:
+                job = await call("aguardar-job-completo", job_id=started["job_id"])
+                if job["done"]:
+                    assert job["status"] == "completed", job
+                    return job
+
+        tools = await client.list_tools()
+        created = await call("criar-servidor", name="web-1", server_type="cx23", region="nbg1")
+        await finish(created)
+        log = await client.read_resource(created["log_uri"])
+        await finish(await call("destruir-servidor", name="web-1"))
+        servers = await call("listar-servidores")
+        version = str(client.protocol_version)
+    print(
+        json.dumps(
+            {
+                "version": version,
+                "tools": len(tools.tools),
+                "forms": forms,
+                "progress": len(told),
+                "log": log.contents[0].text,
+                "left": servers["servers"],
+            }
+        )
+    )
+
+
+asyncio.run(main(*sys.argv[1:]))

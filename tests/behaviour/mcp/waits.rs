@@ -1,0 +1,127 @@
+//! Waiting for jobs: never for long, never in silence, and without anything depending on it.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::agent::{Agent, Stream, Wire};
+use tests::host_process::TestHost;
+
+use super::{host_with, host_with_endless_job, wanted};
+
+/// Waits until the host logged this so often.
+async fn logged(host: &TestHost, words: &str, times: usize) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while host.log().matches(words).count() < times {
+        assert!(Instant::now() < until, "never logged {times} times: {words}\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn waiting(job: &str) -> Value {
+    json!({ "name": "aguardar-job-completo", "arguments": { "job_id": job } })
+}
+
+#[tokio::test]
+async fn a_wait_for_what_goes_on_ends_in_time_and_is_no_error() {
+    let (host, _cloud, job) = host_with_endless_job().await;
+    for wire in [Wire::Legacy, Wire::Modern] {
+        let began = Instant::now();
+        let arguments = json!({ "job_id": job, "max_wait": 600 });
+        let waited = Agent::of(&host).on(wire).does("aguardar-job-completo", arguments).await;
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert_eq!((&waited["done"], &waited["status"]), (&json!(false), &json!("running")));
+        assert_eq!(waited["waited_s"], 3, "{waited:#}");
+        assert!(waited["next"].as_str().expect("next").contains("aguardar-job-completo"));
+    }
+}
+
+#[tokio::test]
+async fn progress_begins_at_once_grows_and_never_pauses_for_long() {
+    for wire in [Wire::Legacy, Wire::Modern] {
+        let host = host_with(&[("WINDLASS_SANDBOX_PACE", "realistic")]).await;
+        let agent = Agent::of(&host).on(wire);
+        let started = agent.does("criar-servidor", wanted("web-1")).await;
+        let mut params = waiting(started["job_id"].as_str().expect("an id"));
+        params["_meta"]["progressToken"] = json!("p1");
+        let reply = agent.ask("tools/call", params).await;
+        assert!(reply.first_byte < Duration::from_secs(1), "{:?}", reply.first_byte);
+        let told = reply.notifications("notifications/progress");
+        assert!(told.len() >= 3, "{told:#?}");
+        for pair in told.windows(2) {
+            let [(before, a), (after, b)] = pair else { unreachable!("windows of two") };
+            assert!(a["progress"].as_f64() < b["progress"].as_f64(), "{told:#?}");
+            assert!(*after - *before < Duration::from_secs(15), "{told:#?}");
+        }
+        assert_eq!(reply.result()["structuredContent"]["status"], "completed");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_failed_is_a_wait_that_worked() {
+    let (host, _cloud, job) = host_with_endless_job().await;
+    let agent = Agent::of(&host);
+    let arguments = json!({ "job_id": job });
+    let (waited, stopped) = tokio::join!(agent.does("aguardar-job-completo", arguments), async {
+        host.delete(&format!("/api/jobs/{job}")).await
+    });
+    assert!(stopped.0 < 300, "{stopped:?}");
+    assert_eq!((&waited["status"], &waited["done"]), (&json!("cancelled"), &json!(true)));
+    assert!(waited["error"]["message"].is_string(), "{waited:#}");
+}
+
+#[tokio::test]
+async fn a_client_that_dies_while_it_waits_leaves_the_job_and_no_waiter() {
+    let (host, _cloud, job) = host_with_endless_job().await;
+    let agent = Agent::of(&host);
+    let mut params = waiting(&job);
+    params["_meta"]["progressToken"] = json!(1);
+    let response = agent.send(&agent.message("tools/call", params)).await;
+    let mut stream = Stream::new(response, Instant::now());
+    assert!(stream.next().await.is_some(), "progress comes at once");
+    drop(stream);
+    logged(&host, "nobody waits for a job any more", 1).await;
+    let (_, shown) = host.get(&format!("/api/jobs/{job}")).await;
+    assert_eq!((&shown["status"], &shown["cancel_requested"]), (&json!("running"), &json!(false)));
+    let waited = agent.does("aguardar-job-completo", json!({ "job_id": job })).await;
+    assert_eq!(waited["done"], false);
+}
+
+#[tokio::test]
+async fn a_hundred_who_wait_for_one_job_are_one_watcher() {
+    let (host, _cloud, job) = host_with_endless_job().await;
+    let agent = Agent::of(&host);
+    let waits = (0..100).map(|_| agent.does("aguardar-job-completo", json!({ "job_id": job })));
+    for waited in join_all(waits).await {
+        assert_eq!(waited["done"], false);
+    }
+    logged(&host, "nobody waits for a job any more", 1).await;
+    assert_eq!(host.log().matches("somebody waits for a job").count(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_starts_again_goes_on_with_the_job_under_its_id() {
+    let (mut host, _cloud, job) = host_with_endless_job().await;
+    let agent = Agent::of(&host);
+    let mut params = waiting(&job);
+    params["_meta"]["progressToken"] = json!(1);
+    let response = agent.send(&agent.message("tools/call", params)).await;
+    let mut stream = Stream::new(response, Instant::now());
+    assert!(stream.next().await.is_some());
+    host.crash();
+    while stream.next().await.is_some() {}
+    host.restart().await;
+    for wire in [Wire::Legacy, Wire::Modern] {
+        let waited =
+            Agent::of(&host).on(wire).does("verificar-job", json!({ "job_id": job })).await;
+        assert_eq!((&waited["job_id"], &waited["done"]), (&json!(job), &json!(false)));
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_no_job_is_told_so() {
+    let host = TestHost::start().await;
+    let arguments = json!({ "job_id": "job_20250110_150000_a1b2c3" });
+    let said = Agent::of(&host).refuses("aguardar-job-completo", arguments).await;
+    assert!(said.contains("no_such_job"), "{said}");
+}

@@ -1,0 +1,66 @@
+//! A host is killed at every point of a job's run, and what comes of it is what an undisturbed run
+//! did: by the command that operators have.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tests::host_process::program;
+
+/// Where one effect can be cut in two, and a job.
+const POINTS: [&str; 8] = [
+    "claimed",
+    "before-intent",
+    "after-intent",
+    "within",
+    "after-send",
+    "after-outcome",
+    "before-end",
+    "after-end",
+];
+
+async fn torture(arguments: &'static [&'static str]) -> Output {
+    let mut command = program();
+    command.args(["torture", "--json"]).args(arguments);
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+}
+
+fn report(output: &Output) -> Value {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stdout));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn kills_at(report: &Value, scenario: &str, point: &str) -> u64 {
+    let points = report["points"].as_array().unwrap();
+    let is_it = |row: &&Value| {
+        let killed_at = row["killed_at"].as_str().unwrap();
+        row["scenario"] == scenario && killed_at.starts_with(point)
+    };
+    points
+        .iter()
+        .filter(is_it)
+        .map(|row| row["kills"].as_str().unwrap().parse::<u64>().unwrap())
+        .sum()
+}
+
+#[tokio::test]
+async fn a_server_is_made_once_wherever_the_host_is_killed() {
+    let report = report(&torture(&["create"]).await);
+    assert_eq!(report["wrong"], 0, "{report:#}");
+    for point in POINTS {
+        assert!(kills_at(&report, "create", point) > 0, "never killed at {point}: {report:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_life_is_lived_once_wherever_the_host_is_killed() {
+    if std::env::var_os("SLOW_TESTS").is_none() {
+        return;
+    }
+    let report = report(&torture(&["--kills", "300", "--seed", "7"]).await);
+    assert_eq!(report["wrong"], 0, "{report:#}");
+    assert!(report["kills"].as_u64().unwrap() >= 270, "{report:#}");
+    for scenario in ["create", "setup", "delete"] {
+        assert!(kills_at(&report, scenario, "after-intent") > 0, "{report:#}");
+    }
+}
