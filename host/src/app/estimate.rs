@@ -44,7 +44,9 @@ impl History {
             let (Some(started), Some(ended)) = (job.started_at, job.completed_at) else { continue };
             history.whole.push(ended.duration_since(started));
             let begun = &job.view.begun;
-            let ends = begun.iter().skip(1).map(|(_, at)| *at).chain([ended]);
+            // When the last one that is listed ended is not known where more came after it.
+            let last = (job.view.unlisted == 0).then_some(ended);
+            let ends = begun.iter().skip(1).map(|(_, at)| *at).chain(last);
             for ((name, at), end) in begun.iter().zip(ends) {
                 // What a retry took over says when an earlier job did it.
                 if *at >= job.created_at {
@@ -59,6 +61,9 @@ impl History {
     /// whole jobs took. It is never in the past.
     fn completion(&self, job: &JobRecord, now: Timestamp) -> Option<Timestamp> {
         let by_steps = || {
+            if job.view.unlisted > 0 {
+                return None;
+            }
             let (step, began) = job.view.begun.last()?;
             let ahead = job.view.steps_remaining.iter().map(|step| self.step(step));
             let ahead = ahead.sum::<Option<SignedDuration>>()?;
@@ -128,6 +133,17 @@ mod tests {
         let running = job("running", &[("packages", 0)], None);
         assert_eq!(history.completion(&running, at(5)), Some(at(40)));
         assert_eq!(history.completion(&running, at(90)), Some(at(90)));
+    }
+
+    #[test]
+    fn more_steps_than_are_listed_leave_what_whole_jobs_took() {
+        let mut earlier = job("completed", &[("packages", 0), ("docker", 10)], Some(100));
+        earlier.view.unlisted = 5;
+        let history = History::of(&[earlier]);
+        assert_eq!((history.step("packages").is_some(), history.step("docker")), (true, None));
+        let mut running = job("running", &[("packages", 0)], None);
+        running.view.unlisted = 1;
+        assert_eq!(history.completion(&running, at(5)), Some(at(100)));
     }
 
     #[test]

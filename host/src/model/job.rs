@@ -125,28 +125,41 @@ pub struct PluginPin {
     pub digest: Digest,
 }
 
-/// What people watch: steps and percent, following from the journal.
+/// What people watch: steps and percent, following from the journal. Each list holds at most
+/// [`View::MOST_STEPS`], however many steps a plugin reports: a view is kept in memory and written
+/// whole with each step.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// 0 to 100.
     pub progress: u8,
     /// The step that runs.
     pub current_step: Option<String>,
-    /// Steps that ended, in order.
+    /// The first steps that ended, in order.
     pub steps_completed: Vec<String>,
     /// Steps to come, in order.
     pub steps_remaining: Vec<String>,
-    /// When each step that began did, in order.
+    /// When each of the first steps that began did, in order.
     #[serde(default)]
     pub begun: Vec<(String, Timestamp)>,
+    /// How many steps began after those in `begun`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: u32,
+}
+
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl View {
+    /// How many steps are listed. A plan has at most 100.
+    pub const MOST_STEPS: usize = 128;
+
     /// The plugin names its steps; those that already ran stay.
     pub fn plan(&mut self, steps: &[String]) {
         let seen =
             |s: &String| self.current_step.as_ref() == Some(s) || self.steps_completed.contains(s);
-        self.steps_remaining = steps.iter().filter(|s| !seen(s)).cloned().collect();
+        let ahead = steps.iter().filter(|s| !seen(s));
+        self.steps_remaining = ahead.take(Self::MOST_STEPS).cloned().collect();
     }
 
     /// A step begins, the one before it is complete.
@@ -154,9 +167,13 @@ impl View {
         if self.current_step.as_deref() == Some(name) {
             return;
         }
-        self.steps_completed.extend(self.current_step.take());
+        self.complete_step();
         self.steps_remaining.retain(|step| step != name);
-        self.begun.push((name.to_owned(), at));
+        if self.begun.len() < Self::MOST_STEPS {
+            self.begun.push((name.to_owned(), at));
+        } else {
+            self.unlisted = self.unlisted.saturating_add(1);
+        }
         self.current_step = Some(name.to_owned());
     }
 
@@ -167,9 +184,15 @@ impl View {
 
     /// The job did all it was for.
     pub fn complete(&mut self) {
-        self.steps_completed.extend(self.current_step.take());
+        self.complete_step();
         self.steps_remaining.clear();
         self.progress = 100;
+    }
+
+    fn complete_step(&mut self) {
+        let ended = self.current_step.take();
+        let has_room = self.steps_completed.len() < Self::MOST_STEPS;
+        self.steps_completed.extend(ended.filter(|_| has_room));
     }
 }
 
@@ -286,4 +309,29 @@ fn finished(
         record.view.complete();
     }
     Job { record, state: Finished { lease } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_stays_small_however_many_steps_a_plugin_reports() {
+        let mut view = View::default();
+        for number in 0..100_000 {
+            view.step(&format!("step {number}"), Timestamp::UNIX_EPOCH);
+        }
+        assert_eq!(view.current_step.as_deref(), Some("step 99999"));
+        view.complete();
+        assert_eq!((view.begun.len(), view.steps_completed.len()), (128, 128));
+        assert_eq!(view.begun.len() + usize::try_from(view.unlisted).unwrap(), 100_000);
+        assert!(serde_json::to_string(&view).unwrap().len() < 10_000);
+    }
+
+    #[test]
+    fn steps_of_a_plan_that_is_too_long_are_left_out() {
+        let mut view = View::default();
+        view.plan(&(0..1_000).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(view.steps_remaining.len(), View::MOST_STEPS);
+    }
 }
