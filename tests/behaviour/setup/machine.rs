@@ -85,6 +85,7 @@ async fn a_fresh_machine_becomes_a_swarm_node_though_its_host_is_killed_meanwhil
     let (mut host, machine) = host_and_machine(lab, "setup-1").await;
     let path = "/api/servers/setup-1/setup";
     let wanted = json!({ "ssl_email": "admin@example.com" });
+    let began = Instant::now();
     let first = host.submit(Method::POST, path, Some(wanted.clone())).await;
     see(&host, &first, "Install Docker").await;
     see(&host, &first, "Unpacking docker.io").await;
@@ -94,6 +95,8 @@ async fn a_fresh_machine_becomes_a_swarm_node_though_its_host_is_killed_meanwhil
     let built = build_images(&machine).await;
     see(&host, &first, "Configure DNS").await;
     let job = host.wait_for(&first, "completed").await;
+    println!("the first run took {:?}:", began.elapsed());
+    said(&host, &first).await.iter().for_each(|line| println!("  {line}"));
     assert_eq!(job["result"]["changed"], true, "{built} {job}");
     assert_eq!(docker_installs(&machine).await, 1);
     assert!(check_ran_once(&host, &first).await.len() >= 8);

@@ -66,7 +66,7 @@ pub(super) fn run(line: &str, stdin: &[u8], system: &System) -> Option<Script> {
         "stack-remove" => call.remove(&mut state),
         "stack-run" => call.in_container(&state, "done"),
         "stack-logs" => call.in_container(&state, "nothing is wrong"),
-        "database" => call.in_container(&state, "the database and its role are as wanted"),
+        "database" => call.in_container(&state, "the engine has done what it was told"),
         _ => return None,
     };
     Some(call.keep(&before, &state).unwrap_or(script))
