@@ -292,6 +292,16 @@ impl JobContext {
         written.map_err(|e| stop_for(&e))
     }
 
+    /// Waits until all that this job wrote so far is on disk: for an effect that makes something of
+    /// the host's own and sends it away at once.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the job is somebody else's by now.
+    pub async fn settle(&self) -> Result<(), Failure> {
+        let settled = self.outside.store.append_durable(&self.lease(), Vec::new()).await;
+        settled.map_err(|error| Failure::safe("unavailable", error.to_string()))
+    }
+
     /// Writes how an effect ended: with the next durable write, or at once where nobody could find
     /// it out again.
     pub async fn record_outcome(

@@ -153,6 +153,9 @@ impl Place {
             .map_err(|error| Failure::unsafe_to_retry("invalid_argument", format!("{error}")))?;
         let password = Reference { server: self.server.clone(), name, form: Form::Plain };
         secrets::keep(job, &password, || PASSWORD.generate()).await?;
+        // The engine is told the password next: a power cut must not leave it with one that nobody
+        // knows any more.
+        job.settle().await?;
         Ok((engine, Owner { role, password }))
     }
 
