@@ -26,6 +26,9 @@ pub trait Zones: Send + Sync {
     async fn lookup(&self, zone: &ZoneRef, name: &DnsName)
     -> Result<Vec<DnsRecord>, ProviderError>;
 
+    /// The record of this id, whoever made it; none when it is gone.
+    async fn record(&self, zone: &ZoneRef, id: &DnsId) -> Result<Option<DnsRecord>, ProviderError>;
+
     /// Makes or changes our record of this name and kind, marked so. Somebody else's is
     /// [`ProviderError::Conflict`] unless it says what is wanted already, or `force` is said.
     async fn upsert(&self, wanted: &NewRecord, marker: &Marker)

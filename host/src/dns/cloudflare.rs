@@ -217,6 +217,11 @@ impl Zones for Cloudflare {
         self.make_so(wanted, marker).await
     }
 
+    async fn record(&self, zone: &ZoneRef, id: &DnsId) -> Result<Option<DnsRecord>, ProviderError> {
+        let zone = self.zone(zone).await?;
+        self.found(&zone, id).await
+    }
+
     async fn delete(&self, zone: &ZoneRef, id: &DnsId) -> Result<(), ProviderError> {
         self.delete_ours(zone, id).await
     }

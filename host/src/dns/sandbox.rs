@@ -140,13 +140,20 @@ impl Zones for Sandbox {
         self.with(move |kept| kept.make_so(&wanted, &marker, &owner)).await
     }
 
+    async fn record(&self, zone: &ZoneRef, id: &DnsId) -> Result<Option<DnsRecord>, ProviderError> {
+        let (zone, id, owner) = (zone.clone(), id.clone(), self.owner.clone());
+        self.with(move |kept| {
+            let zone = kept.zone(&zone)?;
+            Ok((kept.with_id(&zone, &id).map(|record| record.seen_by(&owner)), false))
+        })
+        .await
+    }
+
     async fn delete(&self, zone: &ZoneRef, id: &DnsId) -> Result<(), ProviderError> {
         let (zone, id, owner) = (zone.clone(), id.clone(), self.owner.clone());
         self.with(move |kept| {
             let zone = kept.zone(&zone)?;
-            let found =
-                kept.records.iter().find(|record| record.zone == zone.name && record.id == id);
-            let Some(found) = found else { return Ok(((), false)) };
+            let Some(found) = kept.with_id(&zone, &id) else { return Ok(((), false)) };
             check_ours(&found.seen_by(&owner))?;
             kept.records.retain(|record| record.id != id);
             Ok(((), true))
@@ -177,6 +184,10 @@ impl Kept {
                 self.zones.join(", ")
             ),
         })
+    }
+
+    fn with_id(&self, zone: &Zone, id: &DnsId) -> Option<&KeptRecord> {
+        self.records.iter().find(|record| record.zone == zone.name && record.id == *id)
     }
 
     fn named(&self, zone: &Zone, name: &DnsName, owner: &Owner) -> Vec<DnsRecord> {

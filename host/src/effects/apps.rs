@@ -178,7 +178,8 @@ pub(super) async fn forget_record(job: &JobContext, id: &DnsId) -> Result<(), Fa
 }
 
 /// Whether the job may delete this record: an app's job only those of its own names, or which its
-/// app is known to have made.
+/// app is known to have made. One that is gone is not looked for any more: the host may have died
+/// after it deleted and forgot it.
 pub(super) async fn check_record(
     job: &JobContext,
     zones: &dyn Zones,
@@ -197,6 +198,9 @@ pub(super) async fn check_record(
         if zones.lookup(zone, name).await?.iter().any(|it| it.id == *id) {
             return Ok(());
         }
+    }
+    if zones.record(zone, id).await?.is_none() {
+        return Ok(());
     }
     let message = format!("the record `{id}` is none of the app `{}`", scope.name);
     Err(Failure::unsafe_to_retry("access_denied", message))

@@ -78,13 +78,23 @@ impl Cloudflare {
         id: &DnsId,
     ) -> Result<(), ProviderError> {
         let zone = self.zone(zone).await?;
+        let Some(found) = self.found(&zone, id).await? else { return Ok(()) };
+        check_ours(&found)?;
+        self.remove(&zone, id).await
+    }
+
+    /// The record of this id, if there is one.
+    pub(super) async fn found(
+        &self,
+        zone: &Zone,
+        id: &DnsId,
+    ) -> Result<Option<DnsRecord>, ProviderError> {
         let request = Request::get(format!("/zones/{}/dns_records/{id}", zone.id));
         match self.call::<RecordFound>(&request).await {
-            Ok(found) => check_ours(&found.seen_by(&self.owner))?,
-            Err(error) if is_gone(&error) => return Ok(()),
-            Err(error) => return Err(self.explain(&format!("look at the record {id}"), error)),
+            Ok(found) => Ok(Some(found.seen_by(&self.owner))),
+            Err(error) if is_gone(&error) => Ok(None),
+            Err(error) => Err(self.explain(&format!("look at the record {id}"), error)),
         }
-        self.remove(&zone, id).await
     }
 
     /// Adds a record, or nothing when there is one that says the same: perhaps our own, whose
