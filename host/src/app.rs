@@ -81,6 +81,7 @@ pub struct App {
     looks: Looks,
     agents: Agents,
     followed: Followed,
+    boundaries: Boundaries,
     /// Held by who looks whether a job runs already before he makes it.
     starting: Mutex<()>,
     workers: Mutex<Option<Workers>>,
@@ -131,7 +132,7 @@ impl App {
             domains: domains.clone(),
             remotes: remotes.clone(),
             vault: vault.clone(),
-            boundaries,
+            boundaries: boundaries.clone(),
             portainers: Arc::default(),
         };
         let caretaker = caretaker(config, &registrar, &store);
@@ -156,6 +157,7 @@ impl App {
             looks: Looks::default(),
             agents,
             followed: Followed::default(),
+            boundaries,
             starting: Mutex::new(()),
             workers: Mutex::new(workers),
             tasks,
@@ -187,6 +189,7 @@ impl App {
         }
         self.store.close().await;
         self.home.leave();
+        self.boundaries.tell();
     }
 
     /// How the host is. Storage that does not answer in time does not answer.

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::providers::sandbox::evidence;
 
-pub use crate::effects::boundary::LAST_WORDS;
+pub use crate::effects::boundary::{LAST_WORDS, POINTS_PASSED};
 pub use crate::providers::sandbox::evidence::Evidence;
 
 /// The sandbox of this home keeps a ledger from now on.

@@ -10,6 +10,9 @@ use rustix::process::{Signal, getpid, kill_process};
 /// What the dying process says on its standard error, before the name of the point.
 pub const LAST_WORDS: &str = "died on purpose at: ";
 
+/// What a process that was not killed says on its standard error, before how many points it came to.
+pub const POINTS_PASSED: &str = "points passed: ";
+
 /// A point between two things that a crash can come between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundary {
@@ -66,6 +69,15 @@ impl Boundaries {
             // signal itself, so there is no failure to handle.
             kill_process(getpid(), Signal::KILL).unwrap_or_default();
         }
+    }
+}
+
+impl Boundaries {
+    /// Says how many points this process came to, where somebody counts them.
+    pub fn tell(&self) {
+        let Some(fatal) = &self.fatal else { return };
+        let passed = fatal.passed.load(Ordering::SeqCst);
+        writeln!(std::io::stderr(), "{POINTS_PASSED}{passed}").unwrap_or_default();
     }
 }
 

@@ -9,24 +9,35 @@ use crate::cli::torture::trial::{Baseline, Trial};
 /// Chooses points.
 pub(super) struct Plan {
     random: StdRng,
+    planned: usize,
 }
 
 impl Plan {
     /// The choice that follows from this seed.
     pub(super) fn new(seed: u64) -> Self {
-        Self { random: StdRng::seed_from_u64(seed) }
+        Self { random: StdRng::seed_from_u64(seed), planned: 0 }
     }
 
-    /// One trial for each point, then as many with several deaths as make `kills` in all.
-    pub(super) fn trials(&mut self, baseline: &Baseline, kills: usize) -> Vec<Trial> {
+    /// One trial for each point.
+    pub(super) fn trials(&mut self, baseline: &Baseline) -> Vec<Trial> {
+        self.numbered(baseline, (1..=baseline.points).map(|point| vec![point]).collect())
+    }
+
+    /// As many with several deaths as make `kills` if all of them come to be.
+    pub(super) fn more(&mut self, baseline: &Baseline, kills: usize) -> Vec<Trial> {
         let deaths = self.deaths(baseline.points, kills);
-        let numbered = deaths.into_iter().enumerate();
+        self.numbered(baseline, deaths)
+    }
+
+    fn numbered(&mut self, baseline: &Baseline, deaths: Vec<Vec<u64>>) -> Vec<Trial> {
+        let first = self.planned;
+        self.planned += deaths.len();
+        let numbered = (first..).zip(deaths);
         numbered.map(|(number, deaths)| Trial::new(baseline, number, deaths)).collect()
     }
 
     fn deaths(&mut self, points: u64, kills: usize) -> Vec<Vec<u64>> {
-        let mut all: Vec<Vec<u64>> = (1..=points).map(|point| vec![point]).collect();
-        let mut planned = all.len();
+        let (mut all, mut planned) = (Vec::new(), 0);
         while planned < kills && points > 0 {
             let deaths = self.random.random_range(2..=MOST_DEATHS);
             all.push((0..deaths).map(|_| self.point(points)).collect());
@@ -47,13 +58,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_point_comes_once_and_then_several_by_the_seed() {
+    fn the_points_follow_from_the_seed() {
         let planned = Plan::new(7).deaths(5, 30);
-        let singles: Vec<Vec<u64>> = (1..=5).map(|point| vec![point]).collect();
-        assert_eq!(planned.get(..5), Some(singles.as_slice()));
-        assert!(planned.iter().skip(5).all(|deaths| (2..=MOST_DEATHS).contains(&deaths.len())));
+        assert!(planned.iter().all(|deaths| (2..=MOST_DEATHS).contains(&deaths.len())));
+        assert!(planned.iter().flatten().all(|point| (1..=5).contains(point)));
         assert!(planned.iter().map(Vec::len).sum::<usize>() >= 30);
         assert_eq!(planned, Plan::new(7).deaths(5, 30));
         assert_ne!(planned, Plan::new(8).deaths(5, 30));
+        assert!(Plan::new(7).deaths(5, 0).is_empty() && Plan::new(7).deaths(0, 30).is_empty());
     }
 }

@@ -59,6 +59,12 @@ impl Report {
         self.points.values().map(|counts| counts.kills).sum()
     }
 
+    /// How often a host was killed in this scenario.
+    pub(super) fn kills_of(&self, wanted: Scenario) -> usize {
+        let of_it = self.points.iter().filter(|((scenario, _), _)| *scenario == wanted);
+        of_it.map(|(_, counts)| counts.kills).sum()
+    }
+
     /// Whether nothing went wrong.
     pub(super) const fn is_clean(&self) -> bool {
         self.wrong == 0
@@ -66,12 +72,56 @@ impl Report {
 
     /// Scenario, point, kills, runs that came out right, and those that did not.
     pub(super) fn rows(&self) -> Vec<[String; 5]> {
-        let row = |((scenario, point), counts): (&(Scenario, String), &Counts)| {
-            let Counts { kills, right, wrong } = counts;
-            let numbers = [kills, right, wrong].map(ToString::to_string);
-            let [kills, right, wrong] = numbers;
-            [scenario.to_string(), point.clone(), kills, right, wrong]
+        rows(&self.points)
+    }
+
+    /// The same, with all effects in one row for each boundary.
+    pub(super) fn summary(&self) -> Vec<[String; 5]> {
+        let mut boundaries = BTreeMap::<(Scenario, String), Counts>::new();
+        for ((scenario, point), counts) in &self.points {
+            let boundary = point.split(' ').next().unwrap_or_default().to_owned();
+            let sum = boundaries.entry((*scenario, boundary)).or_default();
+            sum.kills += counts.kills;
+            sum.right += counts.right;
+            sum.wrong += counts.wrong;
+        }
+        rows(&boundaries)
+    }
+}
+
+fn rows(points: &BTreeMap<(Scenario, String), Counts>) -> Vec<[String; 5]> {
+    let row = |((scenario, point), counts): (&(Scenario, String), &Counts)| {
+        let Counts { kills, right, wrong } = counts;
+        let [kills, right, wrong] = [kills, right, wrong].map(ToString::to_string);
+        [scenario.to_string(), point.clone(), kills, right, wrong]
+    };
+    points.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn the_summary_has_one_row_for_each_boundary() {
+        let mut report = Report::new(7);
+        let ran = |points: &[&str], wrong: Option<&str>| Ran {
+            home: PathBuf::new(),
+            points: points.iter().map(|&point| point.to_owned()).collect(),
+            wrong: wrong.map(str::to_owned),
         };
-        self.points.iter().map(row).collect()
+        report.add(Scenario::Create, &ran(&["after-send a", "after-send b"], None));
+        report.add(Scenario::Create, &ran(&["after-send a"], Some("twice")));
+        report.add(Scenario::Delete, &ran(&["claimed job"], None));
+        let row = |row: [&str; 5]| row.map(str::to_owned);
+        let summary = [
+            row(["create", "after-send", "3", "2", "1"]),
+            row(["delete", "claimed", "1", "1", "0"]),
+        ];
+        assert_eq!(report.summary(), summary);
+        assert_eq!(report.rows().len(), 3);
+        assert_eq!((report.kills(), report.runs(), report.wrong()), (4, 3, 1));
     }
 }

@@ -6,22 +6,29 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// The server of all scenarios.
-const SERVER: &str = "torture-1";
+pub(super) const SERVER: &str = "torture-1";
 
-/// One job, in the order of a server's life.
+/// The app of all scenarios: one that needs another app, a database in it, secrets and a name.
+const APP: &str = "umami";
+
+/// One request, in the order of a server's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(super) enum Scenario {
     /// Create a server
     Create,
     /// Make it a swarm node with Traefik, Portainer and names
     Setup,
-    /// Delete it
+    /// Deploy an app, and the one that it needs
+    Deploy,
+    /// Remove the app with its data
+    Remove,
+    /// Delete the server, and the app that is left on it
     Delete,
 }
 
 impl Scenario {
     /// All of them.
-    const ALL: [Self; 3] = [Self::Create, Self::Setup, Self::Delete];
+    const ALL: [Self; 5] = [Self::Create, Self::Setup, Self::Deploy, Self::Remove, Self::Delete];
 
     /// Those that were named, each once; all when none was.
     pub(super) fn chosen(named: &[Self]) -> Vec<Self> {
@@ -48,7 +55,12 @@ impl Scenario {
                                    "subdomain": "lab" });
                 (Method::POST, format!("{server}/setup"), Some(body))
             }
-            Self::Delete => (Method::DELETE, server, None),
+            Self::Deploy => {
+                let body = json!({ "app_name": APP });
+                (Method::POST, format!("{server}/apps"), Some(body))
+            }
+            Self::Remove => (Method::DELETE, format!("{server}/apps/{APP}?delete_data=true"), None),
+            Self::Delete => (Method::DELETE, format!("{server}?force=true"), None),
         }
     }
 }
@@ -58,6 +70,8 @@ impl fmt::Display for Scenario {
         f.write_str(match self {
             Self::Create => "create",
             Self::Setup => "setup",
+            Self::Deploy => "deploy",
+            Self::Remove => "remove",
             Self::Delete => "delete",
         })
     }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::app::evidence::{self, Evidence};
-use crate::cli::Refusal;
 use crate::cli::torture::scenario::Scenario;
 use crate::cli::torture::unusable;
-use crate::cli::torture::victim::{Seen, Victim};
+use crate::cli::torture::victim::{End, Seen, Victim};
+use crate::cli::{Exit, Refusal};
+
+/// The number of a point that no run comes to.
+const NEVER: u64 = u64::MAX;
 
 /// The undisturbed run of a scenario.
 pub(super) struct Baseline {
@@ -17,7 +20,7 @@ pub(super) struct Baseline {
     folder: PathBuf,
     /// How many points it comes to.
     pub(super) points: u64,
-    /// What it did, and what is there afterwards.
+    /// What it did, and what is there and on record afterwards.
     pub(super) evidence: Evidence,
 }
 
@@ -49,35 +52,8 @@ impl Baseline {
         }
         let mut baseline = Self { scenario, folder, points: 0, evidence: Evidence::new() };
         let home = baseline.new_home("baseline")?;
-        undisturbed(scenario, &home, &cache).await?;
-        baseline.evidence = evidence::read(&home)?;
-        baseline.points = baseline.count_points().await?;
+        (baseline.evidence, baseline.points) = undisturbed(scenario, &home, &cache).await?;
         Ok(baseline)
-    }
-
-    /// A host that would die at a point which never comes says with its number how many there are:
-    /// it is the first one at which the run ends by itself.
-    async fn count_points(&self) -> Result<u64, Refusal> {
-        let (mut low, mut high) = (0, 1);
-        while self.dies_at(high).await? {
-            (low, high) = (high, high * 2);
-        }
-        while high - low > 1 {
-            let middle = u64::midpoint(low, high);
-            if self.dies_at(middle).await? { low = middle } else { high = middle }
-        }
-        Ok(low)
-    }
-
-    async fn dies_at(&self, point: u64) -> Result<bool, Refusal> {
-        let home = self.new_home(&format!("count-{point}"))?;
-        let mut victim = Victim::start(&home, &cache(&self.folder), Some(point)).await?;
-        if let Some(job) = victim.submit(self.scenario).await? {
-            victim.watch(&job).await?;
-        }
-        let died = victim.end().await?.is_some();
-        std::fs::remove_dir_all(home).map_err(|error| unusable(&error))?;
-        Ok(died)
     }
 
     /// A copy of the home as it is before the scenario.
@@ -97,23 +73,17 @@ impl Trial {
         Self { home: baseline.folder.join(format!("trial-{number}")), deaths }
     }
 
-    /// Runs it to the end.
+    /// Runs it to the end. A host that does not start any more, or a job that is stuck, is what
+    /// this is to find out, and no reason to stop looking.
     pub(super) async fn run(self, baseline: &Baseline) -> Result<Ran, Refusal> {
         let name = self.home.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let home = baseline.new_home(&name)?;
         let mut points = Vec::new();
-        let deaths = self.deaths.into_iter().map(Some).chain([None]);
-        let mut ended = None;
-        for die_at in deaths {
-            let mut victim = Victim::start(&home, &cache(&baseline.folder), die_at).await?;
-            if let Some(job) = victim.submit(baseline.scenario).await?
-                && let Seen::Ended(job) = victim.watch(&job).await?
-            {
-                ended = Some(job);
-            }
-            points.extend(victim.end().await?);
-        }
-        let wrong = wrong(ended.as_ref(), &evidence::read(&home)?, &baseline.evidence);
+        let lived = lives(&self.deaths, &home, baseline, &mut points).await;
+        let wrong = match lived {
+            Ok((job, found)) => wrong(job.as_ref(), &found, &baseline.evidence),
+            Err(refusal) => Some(refusal.message),
+        };
         if wrong.is_none() {
             std::fs::remove_dir_all(&home).map_err(|error| unusable(&error))?;
         }
@@ -158,23 +128,52 @@ fn wrong(job: Option<&Value>, found: &Evidence, wanted: &Evidence) -> Option<Str
     (!differing.is_empty()).then(|| differing.join("; "))
 }
 
-async fn undisturbed(scenario: Scenario, home: &Path, cache: &Path) -> Result<(), Refusal> {
-    let mut victim = Victim::start(home, cache, None).await?;
-    let Some(job) = victim.submit(scenario).await? else {
-        return Err(Refusal::new(crate::cli::Exit::JobFailed, "An undisturbed host died."));
-    };
-    let seen = victim.watch(&job).await?;
-    victim.end().await?;
-    match seen {
-        Seen::Ended(job) if job.get("status").and_then(Value::as_str) == Some("completed") => {
-            Ok(())
+/// Lets one host after the other live on this home, the last one to the end. Answers how the job
+/// ended then, and what is to be seen of it all.
+async fn lives(
+    deaths: &[u64],
+    home: &Path,
+    baseline: &Baseline,
+    points: &mut Vec<String>,
+) -> Result<(Option<Value>, Evidence), Refusal> {
+    let cache = cache(&baseline.folder);
+    let (mut ended, mut records) = (None, Evidence::new());
+    for &die_at in deaths.iter().chain([&NEVER]) {
+        let mut victim = Victim::start(home, &cache, die_at).await?;
+        if let Some(job) = victim.submit(baseline.scenario).await?
+            && let Seen::Ended(job) = victim.watch(&job).await?
+        {
+            ended = Some(job);
+            if die_at == NEVER {
+                records = victim.records().await?;
+            }
         }
-        Seen::Ended(job) => {
-            let message = format!("`{scenario}` fails although nobody disturbs it: {job}");
-            Err(Refusal::new(crate::cli::Exit::JobFailed, message))
+        if let End::Died(point) = victim.end().await? {
+            points.push(point);
         }
-        Seen::Died => Err(Refusal::new(crate::cli::Exit::JobFailed, "An undisturbed host died.")),
     }
+    records.extend(evidence::read(home)?);
+    Ok((ended, records))
+}
+
+/// Runs it with nobody killed. Answers what is to be seen afterwards, and how many points it came to.
+async fn undisturbed(
+    scenario: Scenario,
+    home: &Path,
+    cache: &Path,
+) -> Result<(Evidence, u64), Refusal> {
+    let died = || Refusal::new(Exit::JobFailed, "An undisturbed host died.");
+    let mut victim = Victim::start(home, cache, NEVER).await?;
+    let job = victim.submit(scenario).await?.ok_or_else(died)?;
+    let Seen::Ended(job) = victim.watch(&job).await? else { return Err(died()) };
+    let mut found = victim.records().await?;
+    let End::Told(points) = victim.end().await? else { return Err(died()) };
+    if job.get("status").and_then(Value::as_str) != Some("completed") {
+        let message = format!("`{scenario}` fails although nobody disturbs it: {job}");
+        return Err(Refusal::new(Exit::JobFailed, message));
+    }
+    found.extend(evidence::read(home)?);
+    Ok((found, points))
 }
 
 /// Compiled plugins, for all hosts.

@@ -1,6 +1,6 @@
 //! A host in a process of its own that is there to be killed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::app::evidence::LAST_WORDS;
-use crate::cli::torture::scenario::Scenario;
+use crate::app::evidence::{Evidence, LAST_WORDS, POINTS_PASSED};
+use crate::cli::torture::scenario::{SERVER, Scenario};
 use crate::cli::watch::is_finished;
 use crate::cli::{Exit, Refusal};
 
@@ -20,6 +20,10 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How long between two looks at a job.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// The program that this process runs, where the system keeps one: a path could lead to another one
+/// by now, when somebody builds it anew meanwhile.
+const ITSELF: &str = "/proc/self/exe";
 
 /// A running host.
 pub(super) struct Victim {
@@ -37,20 +41,22 @@ pub(super) enum Seen {
     Died,
 }
 
+/// How a host ended.
+pub(super) enum End {
+    /// It was told to, having come to so many points of its jobs' runs.
+    Told(u64),
+    /// It died at this point.
+    Died(String),
+}
+
 impl Victim {
     /// Starts a host that dies at this point.
-    pub(super) async fn start(
-        home: &Path,
-        cache: &Path,
-        die_at: Option<u64>,
-    ) -> Result<Self, Refusal> {
-        let program = std::env::current_exe().map_err(|error| failed("start", &error))?;
-        let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--home"]).arg(home);
-        if let Some(point) = die_at {
-            command.args(["--die-at", &point.to_string()]);
-        }
+    pub(super) async fn start(home: &Path, cache: &Path, die_at: u64) -> Result<Self, Refusal> {
+        let mut command = Command::new(program().map_err(|error| failed("start", &error))?);
         command
+            .args(["serve", "--listen", "127.0.0.1:0", "--home"])
+            .arg(home)
+            .args(["--die-at", &die_at.to_string()])
             .env("WINDLASS_SANDBOX_PACE", "instant")
             .env("WINDLASS_CACHE", cache)
             .env("WINDLASS_LOG", "error")
@@ -110,9 +116,44 @@ impl Victim {
         watched.await.map_err(|_elapsed| failed("finish", &format!("{job} is stuck")))
     }
 
-    /// Asks the host to end and waits until it did: a job's last points are passed by then. Answers
-    /// the point at which it died, unless it ended by itself.
-    pub(super) async fn end(mut self) -> Result<Option<String>, Refusal> {
+    /// What the host has on record, in words that are the same for two runs that did the same.
+    pub(super) async fn records(&self) -> Result<Evidence, Refusal> {
+        let mut records = Evidence::new();
+        let mut see = |what: String| *records.entry(what).or_default() += 1;
+        for job in self.list("/api/jobs?limit=100", "jobs").await? {
+            see(format!("recorded: job {} {}", text(&job, "type"), text(&job, "status")));
+        }
+        for server in self.list("/api/servers", "servers").await? {
+            let (name, status) = (text(&server, "name"), text(&server, "status"));
+            let machine = if server.get("provider_id").is_some_and(Value::is_string) {
+                "a machine"
+            } else {
+                "no machine"
+            };
+            see(format!("recorded: server {name} {status}, {machine}"));
+        }
+        for app in self.list(&format!("/api/servers/{SERVER}/apps"), "apps").await? {
+            let (name, status) = (text(&app, "app_name"), text(&app, "recorded_status"));
+            see(format!("recorded: app {name} {status}, {} there", text(&app, "status")));
+        }
+        Ok(records)
+    }
+
+    /// What is in a list, or in an object by name; nothing where there is no such list.
+    async fn list(&self, path: &str, field: &str) -> Result<Vec<Value>, Refusal> {
+        let answer = self.get(path).await;
+        let answer = answer.ok_or_else(|| failed("answer", &format!("{path} has none")))?;
+        let is_absent = answer.get("code").and_then(Value::as_str) == Some("no_such_server");
+        match answer.get(field) {
+            Some(Value::Array(found)) => Ok(found.clone()),
+            Some(Value::Object(found)) => Ok(found.values().cloned().collect()),
+            _ if is_absent => Ok(Vec::new()),
+            _ => Err(failed("answer", &format!("{path}: {answer}"))),
+        }
+    }
+
+    /// Asks the host to end and waits until it did: a job's last points are passed by then.
+    pub(super) async fn end(mut self) -> Result<End, Refusal> {
         if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
             // A process that is gone needs no telling.
             kill_process(pid, Signal::TERM).unwrap_or_default();
@@ -120,11 +161,11 @@ impl Victim {
         let words = tokio::time::timeout(DEADLINE, words(&mut self.child)).await;
         let words = words.map_err(|_elapsed| failed("end", &"it does not"))?;
         let ended = self.child.wait().await.map_err(|error| failed("end", &error))?;
-        let point = words.lines().find_map(|line| line.strip_prefix(LAST_WORDS));
-        match point {
-            Some(point) => Ok(Some(point.to_owned())),
-            None if ended.success() => Ok(None),
-            None => Err(failed("end well", &format!("{ended}: {}", words.trim()))),
+        let said = |what: &str| words.lines().find_map(|line| line.strip_prefix(what));
+        match (said(LAST_WORDS), said(POINTS_PASSED).map(str::parse)) {
+            (Some(point), _) => Ok(End::Died(point.to_owned())),
+            (None, Some(Ok(passed))) if ended.success() => Ok(End::Told(passed)),
+            (None, _) => Err(failed("end well", &format!("{ended}: {}", words.trim()))),
         }
     }
 
@@ -138,6 +179,15 @@ impl Victim {
         let request = self.client.get(format!("{}{path}", self.url)).timeout(DEADLINE);
         request.bearer_auth(self.token.trim()).send().await.ok()?.json().await.ok()
     }
+}
+
+fn text(value: &Value, field: &str) -> String {
+    value.get(field).and_then(Value::as_str).unwrap_or("?").to_owned()
+}
+
+fn program() -> std::io::Result<PathBuf> {
+    let itself = Path::new(ITSELF);
+    if itself.exists() { Ok(itself.to_owned()) } else { std::env::current_exe() }
 }
 
 /// Where the host says that it listens.
