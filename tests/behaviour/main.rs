@@ -18,6 +18,7 @@ mod http;
 mod lifecycle;
 mod main_job;
 mod mcp;
+mod model;
 mod plugins;
 mod portainer;
 mod recipes;

@@ -1,0 +1,283 @@
+//! The real store, taken through the model's steps. A killed process leaves the files as they are,
+//! a power cut only what was synced of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{Timestamp, ToSpan};
+use proptest_state_machine::StateMachineTest;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use windlass::model::failure::Failure;
+use windlass::model::job::{Job, JobStatus, Outcome, Running};
+use windlass::model::journal::{Event, LogLevel, LogSource, NewEntry};
+use windlass::model::names::JobId;
+use windlass::storage::sqlite::{Options, Sqlite};
+use windlass::storage::{
+    CancelRequest, Claim, JobCounts, NewJob, ServerChange, StorageError, Store, Submitted,
+};
+
+use super::reference::{LEASE, Model, Said, State, Step};
+
+/// Longer than any sequence: nothing is written but by the model's steps.
+const NEVER: Duration = Duration::from_secs(3_600);
+
+/// The files of a database.
+const FILES: [&str; 3] = ["jobs.db", "jobs.db-wal", "jobs.db-mark"];
+
+/// A process that has the store open.
+pub(super) struct Host {
+    runtime: Runtime,
+    folder: TempDir,
+    store: Arc<Sqlite>,
+    /// Every job that was ever claimed, as its worker has it in hand.
+    claimed: Vec<Job<Running>>,
+    /// How long the log was when it was last synced.
+    synced: u64,
+}
+
+impl StateMachineTest for Host {
+    type SystemUnderTest = Self;
+    type Reference = Model;
+
+    fn init_test(_: &State) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let folder = new_folder();
+        let store = open(folder.path());
+        let mut host = Self { runtime, folder, store, claimed: Vec::new(), synced: 0 };
+        host.settle();
+        host
+    }
+
+    fn apply(mut host: Self, state: &State, step: Step) -> Self {
+        host.claimed.truncate(state.written.leases.len());
+        let said = match &step {
+            Step::Kill => host.die(None),
+            Step::PowerCut => host.die(Some(host.synced)),
+            _ => host.take(&step, state),
+        };
+        assert_eq!(said, state.said, "{step:?}");
+        if !matches!(step, Step::Claim { .. } | Step::Renew { .. } | Step::Keep { .. }) {
+            host.note_synced(&step);
+        }
+        host
+    }
+
+    fn check_invariants(host: &Self, state: &State) {
+        let jobs = &state.written.jobs;
+        for (number, wanted) in jobs.iter().enumerate() {
+            let id = id_of(number);
+            let found = host.wait(host.store.job(&id)).unwrap().unwrap();
+            assert_eq!(
+                (found.status, found.attempt, found.cancel_requested),
+                (wanted.status, wanted.attempt, wanted.cancel_requested),
+                "job {number}"
+            );
+            let entries = host.wait(host.store.journal(&id, 0, 1_000)).unwrap();
+            let kinds: Vec<&str> = entries.iter().map(|entry| entry.event.kind()).collect();
+            assert_eq!(kinds, wanted.kinds, "the journal of job {number}");
+            assert!(entries.iter().zip(1..).all(|(entry, seq)| entry.seq == seq), "no gaps");
+        }
+        assert_eq!(host.wait(host.store.job(&id_of(jobs.len()))).unwrap(), None);
+        let count = |status| jobs.iter().filter(|job| job.status == status).count() as u64;
+        let (queued, running) = (count(JobStatus::Queued), count(JobStatus::Running));
+        assert_eq!(host.wait(host.store.job_counts()).unwrap(), JobCounts { queued, running });
+        let is_stuck = running == 0 && queued > 0 && state.written.claimable().is_none();
+        assert!(!is_stuck, "nobody will ever run what waits");
+    }
+}
+
+impl Host {
+    fn wait<T>(&self, doing: impl Future<Output = T>) -> T {
+        self.runtime.block_on(doing)
+    }
+
+    fn take(&mut self, step: &Step, state: &State) -> Said {
+        let store = Arc::clone(&self.store);
+        let now = at(state.now);
+        match step {
+            Step::Submit { server, needs } => {
+                let number = state.written.jobs.len() - 1;
+                let submitted = self.wait(store.submit(new_job(number, *server, needs))).unwrap();
+                assert_eq!(submitted, Submitted::Job(id_of(number)));
+                Said::Nothing
+            }
+            Step::Claim { worker } => self.claim(*worker, state),
+            Step::Append { lease } => {
+                let lease = self.claimed[*lease].lease().clone();
+                self.done(store.append_durable(&lease, vec![log(now)]))
+            }
+            Step::Defer { lease } => {
+                store.append(self.claimed[*lease].lease(), vec![log(now)], None);
+                Said::Nothing
+            }
+            Step::Keep { lease, secret } => {
+                let (held, name) = (self.claimed[*lease].lease(), format!("secret-{secret}"));
+                let value = lease.to_string();
+                match self.wait(store.add_secret(held, &name, value.as_bytes())) {
+                    Err(StorageError::LeaseLost { .. }) => Said::Kept(None),
+                    kept => {
+                        let kept = String::from_utf8(kept.unwrap()).unwrap();
+                        Said::Kept(Some(kept.parse().unwrap()))
+                    }
+                }
+            }
+            Step::Finish { lease, status } => {
+                let job = self.claimed[*lease].clone().finish(outcome(*status), now);
+                let event = Event::Finished { status: *status, failure: None };
+                self.done(store.finish(job, vec![NewEntry { at: now, event }]))
+            }
+            Step::Requeue { lease } => {
+                let event = Event::Requeued { reason: "given back".to_owned() };
+                let job = self.claimed[*lease].clone();
+                self.done(store.requeue(job, NewEntry { at: now, event }))
+            }
+            Step::Renew { worker } => {
+                let kept = self.wait(store.renew_leases(&claim_of(*worker, now))).unwrap();
+                let number = |id: &JobId| (0..).find(|&number| id_of(number) == *id).unwrap();
+                let kept = kept.iter().map(|it| (number(&it.job), it.cancel_requested));
+                let mut kept: Vec<(usize, bool)> = kept.collect();
+                kept.sort_unstable();
+                Said::Renewed(kept)
+            }
+            Step::Recover { worker, exclusive } => {
+                let claim = claim_of(*worker, now);
+                let recovered = store.recover(&claim, *exclusive);
+                Said::Recovered(self.wait(recovered).unwrap())
+            }
+            Step::Cancel { job } => self.cancel(*job, now),
+            Step::Wake => {
+                assert_eq!(self.wait(store.wake_waiting(0)).unwrap(), None);
+                Said::Nothing
+            }
+            Step::Pass(_) => Said::Nothing,
+            Step::Kill | Step::PowerCut => unreachable!("the process does not see it coming"),
+        }
+    }
+
+    fn claim(&mut self, worker: u8, state: &State) -> Said {
+        let claim = claim_of(worker, at(state.now));
+        let Some(job) = self.wait(self.store.claim_next_job(&claim)).unwrap() else {
+            return Said::Claimed(None);
+        };
+        let number = (0..).find(|&number| id_of(number) == job.record.id).unwrap();
+        let wanted = state.written.leases.last().expect("the model claims nothing");
+        assert_eq!((number, job.lease().fence), (wanted.job, wanted.fence));
+        self.claimed.push(job);
+        Said::Claimed(Some(number))
+    }
+
+    fn cancel(&self, job: usize, now: Timestamp) -> Said {
+        match self.wait(self.store.request_cancel(&id_of(job), "somebody", now)).unwrap() {
+            CancelRequest::Cancelled => Said::Cancelled,
+            CancelRequest::Requested => Said::Requested,
+            CancelRequest::Finished(status) => Said::Finished(status),
+            CancelRequest::NoSuchJob => panic!("job {job} is gone"),
+        }
+    }
+
+    fn done(&self, doing: impl Future<Output = Result<(), StorageError>>) -> Said {
+        match self.wait(doing) {
+            Err(StorageError::LeaseLost { .. }) => Said::Done(false),
+            done => {
+                done.unwrap();
+                Said::Done(true)
+            }
+        }
+    }
+
+    /// Another process starts with what this one leaves: all that it wrote, or so much of the log.
+    fn die(&mut self, synced: Option<u64>) -> Said {
+        let folder = new_folder();
+        for name in FILES {
+            fs::copy(self.folder.path().join(name), folder.path().join(name)).unwrap();
+        }
+        if let Some(synced) = synced {
+            let log = fs::File::options().write(true).open(folder.path().join(FILES[1])).unwrap();
+            log.set_len(synced).unwrap();
+        }
+        let store = open(folder.path());
+        // The old one writes what it has in hand, where nobody looks any more.
+        self.wait(self.store.close());
+        (self.folder, self.store) = (folder, store);
+        self.settle();
+        Said::Nothing
+    }
+
+    /// Sees that all is on disk that is written.
+    fn settle(&mut self) {
+        self.wait(self.store.ping()).unwrap();
+        self.synced = self.log_length();
+    }
+
+    fn note_synced(&mut self, step: &Step) {
+        if !matches!(step, Step::Defer { .. } | Step::Wake | Step::Pass(_)) {
+            self.synced = self.log_length();
+        }
+    }
+
+    fn log_length(&self) -> u64 {
+        fs::metadata(self.folder.path().join(FILES[1])).unwrap().len()
+    }
+}
+
+/// In memory where the system has such a place: what a disk would keep is simulated.
+fn new_folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    TempDir::new_in(place).unwrap()
+}
+
+fn open(folder: &Path) -> Arc<Sqlite> {
+    let path: PathBuf = folder.join(FILES[0]);
+    Sqlite::open(&path, &Options { hold: NEVER, readers: 1, ..Options::default() }).unwrap()
+}
+
+fn at(seconds: u32) -> Timestamp {
+    let start: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    start + i64::from(seconds).seconds()
+}
+
+fn id_of(number: usize) -> JobId {
+    JobId::new(at(0), u32::try_from(number).unwrap())
+}
+
+fn claim_of(worker: u8, now: Timestamp) -> Claim {
+    let until = now + i64::from(LEASE).seconds();
+    Claim { worker: format!("worker-{worker}").parse().unwrap(), now, until }
+}
+
+fn new_job(number: usize, server: Option<u8>, needs: &[usize]) -> NewJob {
+    NewJob {
+        id: id_of(number),
+        operation: "create_server".parse().unwrap(),
+        params: json!({}),
+        server: server.map(|server| format!("web-{server}").parse().unwrap()),
+        retry_of: None,
+        depends_on: needs.iter().map(|&needed| id_of(needed)).collect(),
+        by: "somebody".to_owned(),
+        now: at(0),
+        server_change: ServerChange::None,
+        idempotency: None,
+    }
+}
+
+fn outcome(status: JobStatus) -> Outcome {
+    let failure = Failure::safe("no_luck", "it did not work out".to_owned());
+    match status {
+        JobStatus::Completed => Outcome::Completed(json!({})),
+        JobStatus::Cancelled => Outcome::Cancelled(failure),
+        JobStatus::Uncertain => Outcome::Uncertain(failure),
+        JobStatus::Failed => Outcome::Failed(failure),
+        JobStatus::Queued | JobStatus::Running => panic!("a job does not end so"),
+    }
+}
+
+fn log(at: Timestamp) -> NewEntry {
+    let event =
+        Event::Log { level: LogLevel::Info, message: "a line".to_owned(), source: LogSource::Host };
+    NewEntry { at, event }
+}
