@@ -23,6 +23,7 @@ mod plugins;
 mod portainer;
 mod recipes;
 mod reconcile;
+mod recovery;
 mod removal;
 mod retry;
 mod sandbox;

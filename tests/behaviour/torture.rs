@@ -6,6 +6,8 @@ use std::process::Output;
 use serde_json::Value;
 use tests::host_process::program;
 
+use super::recovery::TORTURED;
+
 /// Where one effect can be cut in two, and a job.
 const POINTS: [&str; 8] = [
     "claimed",
@@ -18,7 +20,7 @@ const POINTS: [&str; 8] = [
     "after-end",
 ];
 
-async fn torture(arguments: &'static [&'static str]) -> Output {
+async fn torture(arguments: &[&str]) -> Output {
     let mut command = program();
     command.args(["torture", "--json"]).args(arguments);
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
@@ -54,13 +56,26 @@ async fn a_server_is_made_once_wherever_the_host_is_killed() {
 
 #[tokio::test]
 async fn a_whole_life_is_lived_once_wherever_the_host_is_killed() {
-    if std::env::var_os("SLOW_TESTS").is_none() {
-        return;
-    }
-    let report = report(&torture(&["--kills", "300", "--seed", "7"]).await);
+    // Each point in turn, or so many that most come several times, and up to three in one run.
+    let is_slow = std::env::var_os("SLOW_TESTS").is_some();
+    let (arguments, kills): (&[&str], u64) = if is_slow {
+        (&["--kills", "1000", "--seed", "7"], 1_000)
+    } else {
+        (&["setup", "deploy", "remove", "delete", "--seed", "7"], 200)
+    };
+    let report = report(&torture(arguments).await);
     assert_eq!(report["wrong"], 0, "{report:#}");
-    assert!(report["kills"].as_u64().unwrap() >= 270, "{report:#}");
-    for scenario in ["create", "setup", "delete"] {
-        assert!(kills_at(&report, scenario, "after-intent") > 0, "{report:#}");
+    assert!(report["kills"].as_u64().unwrap() >= kills, "{report:#}");
+    let scenarios = ["create", "setup", "deploy", "remove", "delete"];
+    for scenario in &scenarios[usize::from(!is_slow)..] {
+        for point in POINTS.iter().filter(|point| **point != "within") {
+            assert!(kills_at(&report, scenario, point) > 0, "{scenario} {point}: {report:#}");
+        }
+    }
+    // A server is ordered by the first scenario, which the test above is about.
+    for function in TORTURED.into_iter().filter(|it| is_slow || !it.starts_with("servers.")) {
+        let point = format!("after-send {function}");
+        let kills: u64 = scenarios.iter().map(|scenario| kills_at(&report, scenario, &point)).sum();
+        assert!(kills > 0, "never killed {point}: {report:#}");
     }
 }

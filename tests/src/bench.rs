@@ -1,6 +1,7 @@
 //! One effect at a time, past any plugin: a job of an app whose calls a test makes itself. Dropping
 //! a call in the middle and taking the job up again is what a killed host does.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use windlass::ssh::keys;
 use windlass::storage::sqlite::{Options, Sqlite};
 use windlass::storage::{Claim, NewJob, ServerChange, Store};
 
+use crate::journal;
 use crate::sshd::Sshd;
 use crate::workshop::outside;
 
@@ -32,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A host's inside with one server, `web-1`, and jobs that nobody else runs.
 pub struct Bench {
-    _home: TempDir,
+    home: TempDir,
     /// Where effects go.
     pub outside: Outside,
 }
@@ -87,7 +89,7 @@ impl Bench {
         let store: Arc<dyn Store> =
             Sqlite::open(&home.path().join("windlass.db"), &Options::default()).unwrap();
         let outside = outside(home.path(), &store).await;
-        Self { _home: home, outside }
+        Self { home, outside }
     }
 
     /// Records an app on the server, as a job that ended well.
@@ -110,7 +112,8 @@ impl Bench {
     pub async fn app_job(&self, app: &str, exceptions: &[&str], delete_data: bool) -> AppJob {
         let (record, _) = self.claimed(&format!("deploy_app:{app}"), ServerChange::None).await;
         let names = vec![format!("{app}.example.com").parse().unwrap()];
-        let interfaces = ["stacks", "databases", "http", "secrets"].map(str::to_owned).to_vec();
+        let interfaces = ["stacks", "databases", "http", "secrets", "ssh"];
+        let interfaces = interfaces.map(str::to_owned).to_vec();
         let wanted = GrantsWanted {
             interfaces,
             secrets: vec![format!("{app}/*")],
@@ -131,6 +134,18 @@ impl Bench {
         drop(context);
         let context = self.context(&record, &grants, &signals).await;
         AppJob { record, grants, signals, context }
+    }
+
+    /// Makes the journal end with the intent of the job's first call of this function, as if the host
+    /// had died before its outcome was on disk.
+    pub async fn forget_outcome(&self, job: &AppJob, function: &str) {
+        job.context.settle().await.unwrap();
+        journal::forget_outcome(&self.home.path().join("windlass.db"), &job.id(), function);
+    }
+
+    /// Where everything is kept.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// The job ends well, and the next one can begin.
