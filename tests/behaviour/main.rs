@@ -8,6 +8,7 @@ mod cli;
 mod cloud_trouble;
 mod containers;
 mod costs;
+mod cuts;
 mod damage;
 mod deletion;
 mod digitalocean;

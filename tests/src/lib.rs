@@ -12,6 +12,8 @@ pub mod bearer_proxy;
 pub mod bench;
 /// What a job ran on servers.
 pub mod commands;
+/// Servers of a fake cloud that are doors to this machine.
+pub mod doors;
 /// Versions of a plugin that tells its own version.
 pub mod echo;
 /// What the fakes of clouds share.
@@ -28,6 +30,8 @@ pub mod fake_portainer;
 pub mod host_process;
 /// Changes that only a crash or a bad plugin makes.
 pub mod journal;
+/// A workshop in a process of its own, which can be killed.
+pub mod killable;
 /// Real machines: containers with a real cloud-init and a real sshd.
 pub mod lab;
 /// A TCP proxy that cuts connections.

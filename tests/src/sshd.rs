@@ -1,7 +1,7 @@
 //! A real sshd on a loopback port, with keys of its own. Its commands run on this very machine.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,6 +26,11 @@ pub struct Sshd {
 }
 
 impl Sshd {
+    /// Whether this machine has one at all.
+    pub fn is_installed() -> bool {
+        Path::new(SSHD).exists()
+    }
+
     /// Starts one. None, and a line that says so, where there is no sshd or this user may not.
     pub fn start(test: &str) -> Option<Self> {
         Self::start_with(test, "")
@@ -33,43 +38,20 @@ impl Sshd {
 
     /// The same, whose commands have these variables in their environment, as `A=b C=d`.
     pub fn start_with(test: &str, environment: &str) -> Option<Self> {
-        if !Path::new(SSHD).exists() {
+        if !Self::is_installed() {
             crate::lab::skip(test, "sshd is not installed");
             return None;
         }
-        let folder = TempDir::new().unwrap();
         let (login, host) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
-        let secret = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        };
-        secret("host_key", host.private_pem().unwrap().expose_secret());
-        secret("authorized_keys", &format!("{}\n", login.public_line()));
-        fs::create_dir_all("/run/sshd").unwrap_or_default();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let at = folder.path().display();
-        let config = format!(
-            "ListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
-             AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\n\
-             PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
-             KbdInteractiveAuthentication no\nMaxStartups 100\n\
-             SetEnv HOME={at} {environment}\n"
-        );
-        fs::write(folder.path().join("config"), config).unwrap();
-        let process = Command::new(SSHD)
-            .args(["-D", "-f"])
-            .arg(folder.path().join("config"))
-            .arg("-E")
-            .arg(folder.path().join("log"))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
+        let folder = TempDir::new().unwrap();
+        let host_key = host.private_pem().unwrap();
+        secret(&folder, "host_key", host_key.expose_secret());
+        secret(&folder, "authorized_keys", &format!("{}\n", login.public_line()));
+        let (process, port) = spawn(&folder, environment);
         let whoami = Command::new("id").arg("-un").output().unwrap().stdout;
         let user = String::from_utf8(whoami).unwrap().trim().to_owned();
-        let sshd = Self { process, port, login, host, user, folder };
-        sshd.wait();
-        Some(sshd)
+        wait(&folder, port);
+        Some(Self { process, port, login, host, user, folder })
     }
 
     /// Where it listens.
@@ -92,14 +74,78 @@ impl Sshd {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
 
-    fn wait(&self) {
-        let until = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "sshd does not listen: {log}");
-            std::thread::yield_now();
-        }
+/// An sshd that a machine's first boot starts: with the host key that it is told, for whoever has
+/// the login key that it is told. It ends with this value.
+pub struct BootedSshd {
+    process: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl BootedSshd {
+    /// Starts one with a private host key and a line of `authorized_keys`.
+    pub fn start(host_key: &str, authorized_key: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        secret(&folder, "host_key", host_key);
+        secret(&folder, "authorized_keys", &format!("{authorized_key}\n"));
+        let (process, port) = spawn(&folder, "");
+        wait(&folder, port);
+        Self { process, port, _folder: folder }
+    }
+
+    /// Where it listens on loopback.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for BootedSshd {
+    fn drop(&mut self) {
+        self.process.kill().unwrap_or_default();
+        self.process.wait().map(drop).unwrap_or_default();
+    }
+}
+
+fn secret(folder: &TempDir, name: &str, text: &str) {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Starts the server on a free port of loopback with the keys that are in this folder.
+fn spawn(folder: &TempDir, environment: &str) -> (Child, u16) {
+    fs::create_dir_all("/run/sshd").unwrap_or_default();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let at = folder.path().display();
+    let config = format!(
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {at}/host_key\nPidFile none\n\
+         AuthorizedKeysFile {at}/authorized_keys\nStrictModes no\nUsePAM no\n\
+         PermitRootLogin prohibit-password\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nMaxStartups 100\n\
+         SetEnv HOME={at} {environment}\n"
+    );
+    fs::write(folder.path().join("config"), config).unwrap();
+    let process = Command::new(SSHD)
+        .args(["-D", "-f"])
+        .arg(folder.path().join("config"))
+        .arg("-E")
+        .arg(folder.path().join("log"))
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    (process, port)
+}
+
+fn wait(folder: &TempDir, port: u16) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        assert!(Instant::now() < until, "sshd does not listen: {log}");
+        std::thread::yield_now();
     }
 }
 
