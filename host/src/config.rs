@@ -191,6 +191,12 @@ impl Config {
     }
 }
 
+/// Where Docker keeps what it logs in to registries with: `DOCKER_CONFIG`, else `~/.docker`.
+pub fn docker_folder() -> Option<PathBuf> {
+    let own = environment("DOCKER_CONFIG").map(PathBuf::from);
+    own.or_else(|| Some(PathBuf::from(environment("HOME")?).join(".docker")))
+}
+
 impl Target {
     /// Reads the process's environment.
     pub fn read(flags: &Flags) -> Self {

@@ -23,6 +23,8 @@ pub mod jobs;
 pub mod mcp;
 /// Plain types that everything speaks.
 pub mod model;
+/// Plugins in OCI registries.
+pub mod oci;
 /// HTTP requests that plugins send.
 pub mod outbound;
 /// Loading and running operations.

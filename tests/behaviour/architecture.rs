@@ -15,7 +15,7 @@ const LEVELS: [&[&str]; 10] = [
     &["plugins"],
     &["capabilities"],
     &["effects"],
-    &["providers", "dns", "ssh", "stacks", "outbound", "vault", "storage"],
+    &["providers", "dns", "ssh", "stacks", "outbound", "oci", "vault", "storage"],
     &["model"],
 ];
 

@@ -25,6 +25,7 @@ mod portainer;
 mod recipes;
 mod reconcile;
 mod recovery;
+mod registry;
 mod removal;
 mod retry;
 mod sandbox;

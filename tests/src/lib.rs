@@ -26,6 +26,8 @@ pub mod fake_digitalocean;
 pub mod fake_hetzner;
 /// A Portainer of our own.
 pub mod fake_portainer;
+/// A registry of our own.
+pub mod fake_registry;
 /// A host as its users have it: the real program.
 pub mod host_process;
 /// Changes that only a crash or a bad plugin makes.
@@ -36,6 +38,8 @@ pub mod killable;
 pub mod lab;
 /// A TCP proxy that cuts connections.
 pub mod proxy;
+/// A real OCI registry.
+pub mod registry;
 /// A real sshd on a loopback port.
 pub mod sshd;
 /// The host's inside without its doors.

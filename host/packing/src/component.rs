@@ -56,6 +56,27 @@ pub fn imports(component: &[u8]) -> Result<Vec<String>, PackError> {
     Ok(names)
 }
 
+/// The names of what a component exports.
+///
+/// # Errors
+/// When it is no component.
+pub fn exports(component: &[u8]) -> Result<Vec<String>, PackError> {
+    let (mut depth, mut names) = (0, Vec::new());
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|error| unreadable(&error))? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    names.push(export.map_err(|error| unreadable(&error))?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
 /// Plugs the data in.
 ///
 /// # Errors

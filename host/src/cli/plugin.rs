@@ -4,8 +4,9 @@ mod author;
 mod inspect;
 mod new;
 mod pack;
+mod registry;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,7 @@ use crate::cli::connection::{Connection, Need};
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
+use crate::oci::reference;
 
 /// How much of a digest is shown; any beginning that tells it from others can be given.
 const SHOWN: usize = "sha256:".len() + 12;
@@ -27,6 +29,8 @@ pub(super) const EXAMPLES: &str = "Examples:\n  windlass plugin list\n  windlass
 pub(super) enum Command {
     #[command(flatten)]
     Author(author::Command),
+    #[command(flatten)]
+    Registry(registry::Command),
     /// List the plugins: active, tried, waiting for an answer, of no use
     #[command(after_help = "Examples:\n  windlass plugin list")]
     List,
@@ -38,7 +42,7 @@ pub(super) enum Command {
     },
     /// Add a version of a plugin, and let new jobs run it
     #[command(
-        after_help = "Examples:\n  windlass plugin add echo.wasm\n  windlass plugin add echo.wasm --accept-grants --no-activate"
+        after_help = "Examples:\n  windlass plugin add echo.wasm\n  windlass plugin add echo.wasm --accept-grants --no-activate\n  windlass plugin add oci://ghcr.io/team/echo:1.0.0"
     )]
     Add(Add),
     /// Let new jobs run a version that is there
@@ -94,8 +98,8 @@ pub(super) enum Command {
 /// A component to add.
 #[derive(clap::Args)]
 pub(super) struct Add {
-    /// The component
-    file: PathBuf,
+    /// The component: a file, or where it is in a registry, as oci://…
+    what: String,
     /// Give it what it asks for beyond what the version before has
     #[arg(long)]
     accept_grants: bool,
@@ -105,6 +109,8 @@ pub(super) struct Add {
     /// Let it take the place of a plugin that came with windlass
     #[arg(long)]
     replace_built_in: bool,
+    #[command(flatten)]
+    access: registry::Access,
 }
 
 /// What a plugin may do.
@@ -133,9 +139,12 @@ pub(super) async fn run(
     flags: Flags,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
-    if let Command::Author(command) = command {
-        return author::run(command, terminal);
-    }
+    let command = match command {
+        Command::Author(command) => return author::run(command, terminal),
+        Command::Registry(command) => return registry::run(command, terminal).await,
+        Command::Add(wanted) => return add(wanted, &flags, terminal).await,
+        other => other,
+    };
     let host = Connection::open(&flags, Need::Looking).await?;
     let done = dispatch(&host, command, terminal).await;
     host.close().await;
@@ -147,12 +156,12 @@ async fn dispatch(host: &Connection, command: Command, terminal: &Terminal) -> R
         Command::List => return list(host, terminal).await,
         Command::Show { name } => return show(host, &name, terminal).await,
         Command::History { name } => return history(host, &name, terminal).await,
-        Command::Add(wanted) => add(host, &wanted).await?,
+        // Those that need no host to begin with.
+        Command::Author(_) | Command::Registry(_) | Command::Add(_) => return Ok(()),
         Command::Activate { name, digest } => {
             let body = json!({ "digest": whole(host, &name, &digest).await? });
             host.post(&format!("{}/activate", path(&name)?), &body).await?
         }
-        Command::Author(command) => return author::run(command, terminal),
         Command::Rollback { name } => {
             host.post(&format!("{}/rollback", path(&name)?), &Value::Null).await?
         }
@@ -168,11 +177,7 @@ async fn dispatch(host: &Connection, command: Command, terminal: &Terminal) -> R
             None => return grants(host, &wanted.name, terminal).await,
         },
     };
-    if terminal.is_json() {
-        terminal.json(&answer);
-    } else {
-        terminal.say(&text(&answer, "/message"));
-    }
+    tell(&answer, terminal);
     Ok(())
 }
 
@@ -248,13 +253,32 @@ async fn history(host: &Connection, name: &str, terminal: &Terminal) -> Result<(
     Ok(())
 }
 
-async fn add(host: &Connection, wanted: &Add) -> Result<Value, Refusal> {
-    let component = read(&wanted.file).await?;
+/// Brings the component here first, and then to the host.
+async fn add(wanted: Add, flags: &Flags, terminal: &Terminal) -> Result<(), Refusal> {
+    let component = if wanted.what.starts_with(reference::SCHEME) {
+        let fetched = registry::fetch(&wanted.what.parse()?, &wanted.access).await?;
+        registry::tell(&fetched, terminal);
+        fetched.pulled.component
+    } else {
+        read(Path::new(&wanted.what)).await?
+    };
     let path = format!(
         "/api/plugins?accept_grants={}&activate={}&replace_built_in={}",
         wanted.accept_grants, !wanted.no_activate, wanted.replace_built_in
     );
-    host.post_component(&path, component).await
+    let host = Connection::open(flags, Need::Looking).await?;
+    let answer = host.post_component(&path, component).await;
+    host.close().await;
+    tell(&answer?, terminal);
+    Ok(())
+}
+
+fn tell(answer: &Value, terminal: &Terminal) {
+    if terminal.is_json() {
+        terminal.json(answer);
+    } else {
+        terminal.say(&text(answer, "/message"));
+    }
 }
 
 async fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
