@@ -6,11 +6,12 @@ mod challenge;
 mod client;
 pub mod credentials;
 pub mod reference;
+pub mod signature;
 
 use sha2::{Digest as _, Sha256};
 
-pub use artifact::{About, Package, Pulled, pull};
-pub use client::{Options, Repository};
+pub use artifact::{About, Package, Pulled, component_of, pull};
+pub use client::{Manifest, Options, Repository};
 
 use crate::model::names::{Digest, InvalidName};
 use crate::oci::reference::Reference;

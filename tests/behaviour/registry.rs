@@ -2,7 +2,9 @@
 //! they say.
 
 mod hostile;
+mod lock;
 mod peers;
+mod signatures;
 
 use std::fs;
 use std::io::Write as _;

@@ -1,12 +1,14 @@
 //! `windlass plugin`: which versions of plugins there are, and which of them new jobs run.
 
+mod add;
 mod author;
 mod inspect;
+mod lock;
 mod new;
 mod pack;
 mod registry;
-
-use std::path::Path;
+mod shelf;
+mod trust;
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +16,6 @@ use crate::cli::connection::{Connection, Need};
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
-use crate::oci::reference;
 
 /// How much of a digest is shown; any beginning that tells it from others can be given.
 const SHOWN: usize = "sha256:".len() + 12;
@@ -31,6 +32,8 @@ pub(super) enum Command {
     Author(author::Command),
     #[command(flatten)]
     Registry(registry::Command),
+    #[command(flatten)]
+    Trust(trust::Command),
     /// List the plugins: active, tried, waiting for an answer, of no use
     #[command(after_help = "Examples:\n  windlass plugin list")]
     List,
@@ -42,9 +45,9 @@ pub(super) enum Command {
     },
     /// Add a version of a plugin, and let new jobs run it
     #[command(
-        after_help = "Examples:\n  windlass plugin add echo.wasm\n  windlass plugin add echo.wasm --accept-grants --no-activate\n  windlass plugin add oci://ghcr.io/team/echo:1.0.0"
+        after_help = "Examples:\n  windlass plugin add echo.wasm\n  windlass plugin add echo.wasm --accept-grants --no-activate\n  windlass plugin add oci://ghcr.io/team/echo:1.0.0\n  windlass plugin add --locked --offline"
     )]
-    Add(Add),
+    Add(add::Add),
     /// Let new jobs run a version that is there
     #[command(after_help = "Examples:\n  windlass plugin activate echo 3f9a0c")]
     Activate {
@@ -95,24 +98,6 @@ pub(super) enum Command {
     Grants(Grants),
 }
 
-/// A component to add.
-#[derive(clap::Args)]
-pub(super) struct Add {
-    /// The component: a file, or where it is in a registry, as oci://…
-    what: String,
-    /// Give it what it asks for beyond what the version before has
-    #[arg(long)]
-    accept_grants: bool,
-    /// Only bring it; new jobs go on with the present version
-    #[arg(long)]
-    no_activate: bool,
-    /// Let it take the place of a plugin that came with windlass
-    #[arg(long)]
-    replace_built_in: bool,
-    #[command(flatten)]
-    access: registry::Access,
-}
-
 /// What a plugin may do.
 #[derive(clap::Args)]
 #[group(skip)]
@@ -141,14 +126,23 @@ pub(super) async fn run(
 ) -> Result<(), Refusal> {
     let command = match command {
         Command::Author(command) => return author::run(command, terminal),
-        Command::Registry(command) => return registry::run(command, terminal).await,
-        Command::Add(wanted) => return add(wanted, &flags, terminal).await,
+        Command::Registry(command) => return registry::run(command, &flags, terminal).await,
+        Command::Trust(command) => return trust::run(command, &flags, terminal).await,
+        Command::Add(wanted) => return add::run(&wanted, &flags, terminal).await,
         other => other,
+    };
+    let removed = match &command {
+        Command::Remove { name } => Some(name.clone()),
+        _ => None,
     };
     let host = Connection::open(&flags, Need::Looking).await?;
     let done = dispatch(&host, command, terminal).await;
     host.close().await;
-    done
+    match (&done, removed) {
+        // What a lock file has would be installed again.
+        (Ok(()), Some(name)) => add::forget(&name, &flags),
+        _ => done,
+    }
 }
 
 async fn dispatch(host: &Connection, command: Command, terminal: &Terminal) -> Result<(), Refusal> {
@@ -157,7 +151,9 @@ async fn dispatch(host: &Connection, command: Command, terminal: &Terminal) -> R
         Command::Show { name } => return show(host, &name, terminal).await,
         Command::History { name } => return history(host, &name, terminal).await,
         // Those that need no host to begin with.
-        Command::Author(_) | Command::Registry(_) | Command::Add(_) => return Ok(()),
+        Command::Author(_) | Command::Registry(_) | Command::Trust(_) | Command::Add(_) => {
+            return Ok(());
+        }
         Command::Activate { name, digest } => {
             let body = json!({ "digest": whole(host, &name, &digest).await? });
             host.post(&format!("{}/activate", path(&name)?), &body).await?
@@ -253,38 +249,12 @@ async fn history(host: &Connection, name: &str, terminal: &Terminal) -> Result<(
     Ok(())
 }
 
-/// Brings the component here first, and then to the host.
-async fn add(wanted: Add, flags: &Flags, terminal: &Terminal) -> Result<(), Refusal> {
-    let component = if wanted.what.starts_with(reference::SCHEME) {
-        let fetched = registry::fetch(&wanted.what.parse()?, &wanted.access).await?;
-        registry::tell(&fetched, terminal);
-        fetched.pulled.component
-    } else {
-        read(Path::new(&wanted.what)).await?
-    };
-    let path = format!(
-        "/api/plugins?accept_grants={}&activate={}&replace_built_in={}",
-        wanted.accept_grants, !wanted.no_activate, wanted.replace_built_in
-    );
-    let host = Connection::open(flags, Need::Looking).await?;
-    let answer = host.post_component(&path, component).await;
-    host.close().await;
-    tell(&answer?, terminal);
-    Ok(())
-}
-
 fn tell(answer: &Value, terminal: &Terminal) {
     if terminal.is_json() {
         terminal.json(answer);
     } else {
         terminal.say(&text(answer, "/message"));
     }
-}
-
-async fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
-    tokio::fs::read(file).await.map_err(|error| {
-        Refusal::new(Exit::Usage, format!("{} cannot be read: {error}.", file.display()))
-    })
 }
 
 async fn grants(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {

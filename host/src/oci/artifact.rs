@@ -191,6 +191,14 @@ fn layer_of(reference: &Reference, manifest: &Manifest) -> Result<Descriptor, Oc
     }
 }
 
+/// The digest of the component that a manifest names.
+///
+/// # Errors
+/// When it is the manifest of something else.
+pub fn component_of(reference: &Reference, manifest: &Manifest) -> Result<Digest, OciError> {
+    Ok(layer_of(reference, manifest)?.digest)
+}
+
 pub(super) fn parsed(reference: &Reference, manifest: &Manifest) -> Result<Written, OciError> {
     serde_json::from_slice(&manifest.bytes).map_err(|error| {
         let of_many = serde_json::from_slice::<serde_json::Value>(&manifest.bytes)

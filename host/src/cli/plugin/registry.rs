@@ -8,13 +8,14 @@ use serde_json::json;
 
 use crate::app::plugins::LARGEST_COMPONENT;
 use crate::cli::plugin::author::{file, refused};
-use crate::cli::plugin::table_of_grants;
+use crate::cli::plugin::{table_of_grants, trust};
 use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Refusal};
-use crate::config;
+use crate::config::{self, Flags};
 use crate::error::sentence;
 use crate::oci::credentials::{Credentials, Login};
 use crate::oci::reference::Reference;
+use crate::oci::signature::{self, Signature, SigningKey, TrustedKey};
 use crate::oci::{self, About, OciError, Options, Package, Pulled, Repository};
 use crate::plugins::plugin::Plugin;
 
@@ -33,6 +34,9 @@ pub(in crate::cli) enum Command {
         file: PathBuf,
         /// Where it goes; its version is the tag where none is said
         reference: String,
+        /// Sign it with this private key, as `windlass plugin sign` does
+        #[arg(long, value_name = "FILE")]
+        sign_key: Option<PathBuf>,
         #[command(flatten)]
         access: Access,
     },
@@ -46,6 +50,9 @@ pub(in crate::cli) enum Command {
         /// Where it goes; `<name>.wasm` where nothing is said
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Take it only when this key signed it, whatever keys the home trusts
+        #[arg(long, value_name = "FILE")]
+        verify_key: Option<PathBuf>,
         #[command(flatten)]
         access: Access,
     },
@@ -73,29 +80,46 @@ pub(super) struct Fetched {
     pub(super) pulled: Pulled,
     /// Where it is, by the digest of its manifest.
     pub(super) reference: Reference,
+    /// The signature that counted, and whose it is; none where nobody asks for one.
+    pub(super) signed: Option<(Signature, String)>,
 }
 
 /// Does it.
-pub(super) async fn run(command: Command, terminal: &Terminal) -> Result<(), Refusal> {
+pub(super) async fn run(
+    command: Command,
+    flags: &Flags,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
     match command {
-        Command::Push { file, reference, access } => {
-            push(&file, &reference.parse()?, &access, terminal).await
+        Command::Push { file, reference, sign_key, access } => {
+            let key = sign_key.map(|path| trust::signing_key(&path)).transpose()?;
+            push(&file, &reference.parse()?, key.as_ref(), &access, terminal).await
         }
-        Command::Pull { reference, output, access } => {
-            let fetched = fetch(&reference.parse()?, &access).await?;
+        Command::Pull { reference, output, verify_key, access } => {
+            let keys = trust::keys(verify_key.as_deref(), flags)?;
+            let fetched = fetch(&reference.parse()?, &access, &keys).await?;
             keep(&fetched, output, terminal)
         }
     }
 }
 
-/// Fetches a plugin and reads what it says of itself.
-pub(super) async fn fetch(reference: &Reference, access: &Access) -> Result<Fetched, Refusal> {
+/// Fetches a plugin and reads what it says of itself. Where there are keys, one of them has to have
+/// signed it.
+pub(super) async fn fetch(
+    reference: &Reference,
+    access: &Access,
+    keys: &[TrustedKey],
+) -> Result<Fetched, Refusal> {
     let from = open(reference, access)?;
     let pulled = oci::pull(&from, reference, LARGEST_COMPONENT).await?;
+    let signed = match keys {
+        [] => None,
+        keys => Some(signature::find(&from, &pulled.manifest, keys).await?),
+    };
     let plugin = Plugin::read(pulled.component.clone());
     let plugin = plugin.map_err(|error| refused(&sentence(&error.to_string())))?;
     let reference = reference.at(&pulled.manifest.digest);
-    Ok(Fetched { plugin, pulled, reference })
+    Ok(Fetched { plugin, pulled, reference, signed })
 }
 
 /// Tells what came from where, and what it asks for.
@@ -110,11 +134,14 @@ pub(super) fn tell(fetched: &Fetched, terminal: &Terminal) {
         fetched.pulled.digest,
         fetched.pulled.component.len(),
     ));
+    if let Some((_, by)) = &fetched.signed {
+        terminal.say(&format!("  signed by   {by}"));
+    }
     table_of_grants(&[("asks for", Some(&json!(descriptor.grants)))], terminal);
 }
 
 fn keep(fetched: &Fetched, output: Option<PathBuf>, terminal: &Terminal) -> Result<(), Refusal> {
-    let Fetched { plugin, pulled, reference } = fetched;
+    let Fetched { plugin, pulled, reference, signed } = fetched;
     let name = &plugin.descriptor.name;
     let output = output.unwrap_or_else(|| PathBuf::from(format!("{name}.wasm")));
     fs::write(&output, &pulled.component).map_err(|error| file("write", &output, &error))?;
@@ -127,6 +154,7 @@ fn keep(fetched: &Fetched, output: Option<PathBuf>, terminal: &Terminal) -> Resu
             "digest": pulled.digest,
             "bytes": pulled.component.len(),
             "grants": plugin.descriptor.grants,
+            "signed_by": signed.as_ref().map(|(_, by)| by),
         }));
         return Ok(());
     }
@@ -138,6 +166,7 @@ fn keep(fetched: &Fetched, output: Option<PathBuf>, terminal: &Terminal) -> Resu
 async fn push(
     path: &PathBuf,
     reference: &Reference,
+    key: Option<&SigningKey>,
     access: &Access,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
@@ -162,16 +191,22 @@ async fn push(
     let tag = reference.tag.clone().unwrap_or_else(|| Reference::tag_of(&about.version));
     let reference = reference.tagged(&tag);
     let package = Package::new(component, about)?;
-    let digest = package.push(&open(&reference, access)?, &tag).await?;
+    let to = open(&reference, access)?;
+    let digest = package.push(&to, &tag).await?;
+    if let Some(key) = key {
+        trust::sign(&to, &reference.at(&digest), key).await?;
+    }
     if terminal.is_json() {
         terminal.json(&json!({
             "reference": reference.to_string(),
             "manifest_digest": digest,
             "digest": plugin.digest,
+            "signed": key.is_some(),
         }));
     } else {
+        let signed = if key.is_some() { ", signed" } else { "" };
         terminal.say(&format!(
-            "`{}` {} is at {}.",
+            "`{}` {} is at {}{signed}.",
             descriptor.name,
             descriptor.version,
             reference.at(&digest)
@@ -181,7 +216,7 @@ async fn push(
 }
 
 /// The repository of a reference, with what there is to be let in with.
-fn open(reference: &Reference, access: &Access) -> Result<Repository, Refusal> {
+pub(super) fn open(reference: &Reference, access: &Access) -> Result<Repository, Refusal> {
     let credentials = match (&access.username, config::docker_folder()) {
         (Some(username), _) => {
             let password = password()?;
