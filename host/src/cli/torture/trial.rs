@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::app::evidence::{self, Evidence};
 use crate::cli::torture::scenario::Scenario;
 use crate::cli::torture::unusable;
-use crate::cli::torture::victim::{End, Seen, Victim};
+use crate::cli::torture::victim::{End, Seen, Start, Victim};
 use crate::cli::{Exit, Refusal};
 
 /// The number of a point that no run comes to.
@@ -139,7 +139,13 @@ async fn lives(
     let cache = cache(&baseline.folder);
     let (mut ended, mut records) = (None, Evidence::new());
     for &die_at in deaths.iter().chain([&NEVER]) {
-        let mut victim = Victim::start(home, &cache, die_at).await?;
+        let mut victim = match Victim::start(home, &cache, die_at).await? {
+            Start::Runs(victim) => victim,
+            Start::Died(point) => {
+                points.push(point);
+                continue;
+            }
+        };
         if let Some(job) = victim.submit(baseline.scenario).await?
             && let Seen::Ended(job) = victim.watch(&job).await?
         {
@@ -163,7 +169,9 @@ async fn undisturbed(
     cache: &Path,
 ) -> Result<(Evidence, u64), Refusal> {
     let died = || Refusal::new(Exit::JobFailed, "An undisturbed host died.");
-    let mut victim = Victim::start(home, cache, NEVER).await?;
+    let Start::Runs(mut victim) = Victim::start(home, cache, NEVER).await? else {
+        return Err(died());
+    };
     let job = victim.submit(scenario).await?.ok_or_else(died)?;
     let Seen::Ended(job) = victim.watch(&job).await? else { return Err(died()) };
     let mut found = victim.records().await?;

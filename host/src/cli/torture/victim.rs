@@ -33,6 +33,14 @@ pub(super) struct Victim {
     client: reqwest::Client,
 }
 
+/// What came of a start.
+pub(super) enum Start {
+    /// It listens.
+    Runs(Box<Victim>),
+    /// It took a job up again, and died at this point before it could say that it listens.
+    Died(String),
+}
+
 /// How a job stands when nobody can ask any more, or need not.
 pub(super) enum Seen {
     /// The job ended so.
@@ -51,7 +59,7 @@ pub(super) enum End {
 
 impl Victim {
     /// Starts a host that dies at this point.
-    pub(super) async fn start(home: &Path, cache: &Path, die_at: u64) -> Result<Self, Refusal> {
+    pub(super) async fn start(home: &Path, cache: &Path, die_at: u64) -> Result<Start, Refusal> {
         let mut command = Command::new(program().map_err(|error| failed("start", &error))?);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
@@ -70,11 +78,14 @@ impl Victim {
         let url = tokio::time::timeout(DEADLINE, address(&mut child)).await;
         let Some(url) = url.ok().flatten() else {
             let words = words(&mut child).await;
-            return Err(failed("start", &format!("it said {}", words.trim())));
+            let died = words.lines().find_map(|line| line.strip_prefix(LAST_WORDS));
+            let died = died.map(|point| Start::Died(point.to_owned()));
+            return died.ok_or_else(|| failed("start", &format!("it said {}", words.trim())));
         };
         let token = tokio::fs::read_to_string(home.join("token")).await;
         let token = token.map_err(|error| failed("let us in", &error))?;
-        Ok(Self { child, url, token, client: reqwest::Client::new() })
+        let client = reqwest::Client::new();
+        Ok(Start::Runs(Box::new(Self { child, url, token, client })))
     }
 
     /// Makes the scenario's job, or the same one again: none when the host died.
