@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
+use tests::apps::{AppsHost, recipe};
+use tests::host_process::{Options, TestHost};
 use tests::sshd::Sshd;
 use tests::workshop::{Workshop, code};
+use windlass::app::evidence;
 use windlass::model::job::JobStatus;
 
 fn is_alive(pid: &str) -> bool {
@@ -110,4 +113,47 @@ async fn cleaning_up_has_half_a_minute() {
     assert!((29..40).contains(&took), "{took} s");
     assert_eq!(job.result, None);
     assert_eq!(json!(job.failure.unwrap().code), "cancelled");
+}
+
+#[tokio::test]
+async fn what_a_cancelled_job_leaves_behind_is_listed() {
+    let apps = AppsHost::start(&[recipe("slow", &[], json!({}))]).await;
+    apps.ready_server("web-1").await;
+    let job = apps.install("slow", json!({ "how": "waits" })).await;
+    let mut events = apps.host.events(&job, 0).await;
+    while let Some(event) = events.next().await {
+        if event.name == "log" && event.content["message"] == "waiting" {
+            break;
+        }
+    }
+    apps.host.delete(&format!("/api/jobs/{job}")).await;
+    let job = apps.host.wait_for(&job, "cancelled").await;
+    let left = job["failure"]["effects"].as_array().unwrap();
+    let left: Vec<_> = left.iter().map(|it| it["function"].as_str().unwrap()).collect();
+    assert_eq!(left, ["stacks.deploy"], "{job:#}");
+}
+
+#[tokio::test]
+async fn a_host_that_dies_while_it_cleans_up_goes_on_with_that() {
+    let environment = vec![("WINDLASS_SANDBOX_PACE".to_owned(), "realistic".to_owned())];
+    for step in ["Create server", "Wait for boot", "Check SSH"] {
+        let options = Options { environment: environment.clone() };
+        let mut host = TestHost::start_with(options).await;
+        let job = host.create_server("web-1").await;
+        let mut events = host.events(&job, 0).await;
+        while let Some(event) = events.next().await {
+            if event.name == "step" && event.content["step"] == step {
+                break;
+            }
+        }
+        let (status, answer) = host.delete(&format!("/api/jobs/{job}")).await;
+        assert!([200, 202].contains(&status), "{answer}");
+        host.crash();
+        host.restart().await;
+        let job = host.wait_for(&job, "cancelled").await;
+        assert_eq!(job["failure"]["effects"], json!([]), "{step}: {job:#}");
+        assert_eq!(host.get("/api/servers/web-1").await.0, 404, "{step}");
+        let there = evidence::read(&host.home()).unwrap();
+        assert!(there.is_empty(), "{step}: {there:?}");
+    }
 }

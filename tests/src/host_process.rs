@@ -202,6 +202,29 @@ impl TestHost {
         self.run(arguments).await;
     }
 
+    /// Starts it again so that it dies at the point of this number of its jobs' runs. Answers whether
+    /// it came so far as to listen.
+    pub async fn restart_to_die(&mut self, point: u64) -> bool {
+        assert!(self.child.is_none(), "the host still runs");
+        self.listens(&["--die-at", &point.to_string()]).await
+    }
+
+    /// Waits until a job is completed, or the process has died. Answers whether it is completed.
+    pub async fn completes(&self, job: &str) -> bool {
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            pause.tick().await;
+            let asked = self.request(Method::GET, &format!("/api/jobs/{job}")).send().await;
+            let Ok(answer) = asked else { return false };
+            let Ok(job) = answer.json::<Value>().await else { return false };
+            match job["status"].as_str() {
+                Some("completed") => return true,
+                Some("queued" | "running") => {}
+                _ => panic!("{job:#}"),
+            }
+        }
+    }
+
     /// Waits for the end of a process that ends by itself.
     pub fn died(&mut self) {
         self.reap();
@@ -226,6 +249,10 @@ impl TestHost {
     }
 
     async fn run(&mut self, arguments: &[&str]) {
+        assert!(self.listens(arguments).await, "the host did not start:\n{}", self.log());
+    }
+
+    async fn listens(&mut self, arguments: &[&str]) -> bool {
         let log = File::options().create(true).append(true).open(self.home.path().join("log"));
         let mut command = program();
         command
@@ -241,9 +268,11 @@ impl TestHost {
         let kept = File::options().create(true).append(true).open(self.home.path().join("output"));
         let line = first_line(stdout, kept.expect("its output can be kept"));
         let line = tokio::time::timeout(DEADLINE, line).await.expect("the host starts in time");
-        let line = line.expect("its output can be read");
-        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
-        self.url = url.unwrap_or_else(|| panic!("the host did not start:\n{}", self.log()));
+        let url =
+            line.ok().and_then(|line| line.trim().strip_prefix("listening on ").map(str::to_owned));
+        let listens = url.is_some();
+        self.url = url.unwrap_or_default();
+        listens
     }
 
     fn signal(&self, signal: Signal) {

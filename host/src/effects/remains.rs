@@ -94,6 +94,8 @@ impl Trace {
             "servers.ensure-ssh-key" => "key".to_owned(),
             "servers.set-firewall" | "ssh.exec" | "ssh.upload" => "machine/content".to_owned(),
             "stacks.deploy" => format!("machine/stack/{}", self.asked("name")),
+            "stacks.run" => format!("machine/stack/{}/content", self.asked("name")),
+            "databases.ensure" => self.database(),
             "inventory.update-server" | "secrets.ensure" | "secrets.bcrypt" => "record".to_owned(),
             "inventory.put-app" => format!("record/app/{}", self.asked("name")),
             "dns.upsert" => format!("name/{}", self.answered("id")),
@@ -106,12 +108,17 @@ impl Trace {
             "servers.delete" => "machine".to_owned(),
             "servers.delete-ssh-key" => "key".to_owned(),
             "stacks.remove" => format!("machine/stack/{}", self.asked("name")),
+            "databases.drop" => self.database(),
             "inventory.remove-server" => "record".to_owned(),
             "inventory.delete-app" => format!("record/app/{}", self.asked("name")),
             "dns.delete" => format!("name/{}", self.asked("id")),
             _ => return false,
         };
         thing.strip_prefix(&gone).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    fn database(&self) -> String {
+        format!("machine/database/{}/{}", self.asked("engine"), self.asked("name"))
     }
 
     fn asked(&self, field: &str) -> &str {
@@ -164,6 +171,22 @@ mod tests {
         assert_eq!(left(&traces), ["servers.ensure-ssh-key", "dns.upsert"]);
         traces.push(effect(5, "dns.delete", Class::Delete, json!({ "id": "7" })));
         traces.push(effect(6, "servers.delete-ssh-key", Class::Delete, json!({})));
+        assert!(left(&traces).is_empty());
+    }
+
+    #[test]
+    fn a_database_goes_with_its_machine_or_when_it_is_dropped() {
+        let of = |name: &str| json!({ "engine": "postgres", "name": name });
+        let mut traces = vec![
+            effect(0, "databases.ensure", Class::Exec, of("a")),
+            effect(1, "databases.ensure", Class::Exec, of("b")),
+            effect(2, "stacks.run", Class::Exec, json!({ "name": "shop" })),
+            effect(3, "databases.drop", Class::Exec, of("a")),
+        ];
+        assert_eq!(left(&traces), ["databases.ensure", "stacks.run"]);
+        traces.push(effect(4, "stacks.remove", Class::Delete, json!({ "name": "shop" })));
+        assert_eq!(left(&traces), ["databases.ensure"]);
+        traces.push(effect(5, "servers.delete", Class::Delete, json!({})));
         assert!(left(&traces).is_empty());
     }
 
