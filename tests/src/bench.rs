@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A host's inside with one server, `web-1`, and jobs that nobody else runs.
 pub struct Bench {
     home: TempDir,
+    /// The store as the database that it is.
+    pub sqlite: Arc<Sqlite>,
     /// Where effects go.
     pub outside: Outside,
 }
@@ -86,10 +88,11 @@ impl Bench {
 
     async fn open() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> =
-            Sqlite::open(&home.path().join("windlass.db"), &Options::default()).unwrap();
+        let path = home.path().join("windlass.db");
+        let sqlite = Sqlite::open(&path, &Options::default()).unwrap();
+        let store: Arc<dyn Store> = sqlite.clone();
         let outside = outside(home.path(), &store).await;
-        Self { home, outside }
+        Self { home, sqlite, outside }
     }
 
     /// Records an app on the server, as a job that ended well.

@@ -135,3 +135,16 @@ async fn an_engine_that_is_not_there_is_named() {
         assert!(failure.message.contains(said), "{}", failure.message);
     }
 }
+
+#[tokio::test]
+async fn a_new_password_is_on_disk_before_the_engine_is_told() {
+    let bench = Bench::simulated().await;
+    bench.install("postgres", &[], engine()).await;
+    bench.install("shop", &["postgres"], json!(null)).await;
+    let job = bench.app_job("shop", &[], false).await;
+    let before = bench.sqlite.syncs();
+    let failure = job.perform(&EnsureDatabase(place(&job, "postgres", "shop"))).await.unwrap_err();
+    assert_eq!(failure.code, "not_ready", "{}", failure.message);
+    // The intent, and then the password; what is only written follows later.
+    assert!(bench.sqlite.syncs() - before >= 2, "{}", bench.sqlite.syncs() - before);
+}
