@@ -27,6 +27,7 @@ mod reconcile;
 mod recovery;
 mod registry;
 mod removal;
+mod replay;
 mod retry;
 mod sandbox;
 mod secrets;

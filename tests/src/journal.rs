@@ -22,6 +22,17 @@ pub fn reopen(database: &Path, id: &JobId) {
     .unwrap();
 }
 
+/// Makes a finished job be one whose host died after so many entries of its journal were on disk.
+pub fn cut_off(database: &Path, id: &JobId, entries: u64) {
+    reopen(database, id);
+    let db = Connection::open(database).unwrap();
+    db.execute(
+        "DELETE FROM journal WHERE seq > ?2 AND job = (SELECT number FROM jobs WHERE id = ?1)",
+        params![id.as_str(), i64::try_from(entries).unwrap()],
+    )
+    .unwrap();
+}
+
 /// Puts the record of a server there that no job made.
 pub fn put_server(database: &Path, record: &serde_json::Value) {
     let db = Connection::open(database).unwrap();

@@ -1,6 +1,7 @@
 //! One plugin with many bad manners, and some good ones to measure with.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sdk::job::{self, Level};
@@ -74,6 +75,7 @@ fn run(Params { how, server, what }: Params) -> Result<Value, Failure> {
         "works-in-steps" => work_in_steps(&server),
         "opens-the-way" => Ok(json!({ "said": exec(&server, "mkdir -p /root/way", "")? })),
         "is-deterministic" => Ok(observe()),
+        "acts-on-what-it-sees" => act_on_what_it_sees(&server),
         other => Err(Failure::new("invalid_argument", format!("there is no way `{other}`"))),
     }
 }
@@ -343,6 +345,23 @@ fn exec(server: &str, command: &str, stdin: &str) -> Result<String, Failure> {
     ssh::exec(server, command, &options).map(|output| output.stdout + &output.stderr)
 }
 
+/// Sends all that it can look at to the server, again and again: what it asks for is the same in
+/// each attempt only if what it sees is.
+fn act_on_what_it_sees(server: &str) -> Result<Value, Failure> {
+    let mut seen = Vec::new();
+    for round in 0..4_u32 {
+        let now = observe();
+        let words: Vec<&str> =
+            now["order"].as_array().into_iter().flatten().flat_map(Value::as_str).collect();
+        let number = words.first().and_then(|word| word.parse::<u64>().ok()).unwrap_or_default();
+        ssh::upload(server, &format!("/root/seen-{round}"), now.to_string().as_bytes(), 0o600)?;
+        exec(server, &format!("echo {} {}", now["random"], now["elapsed"]), "")?;
+        job::sleep(number % 7 + 1)?;
+        seen.push(now);
+    }
+    Ok(json!({ "seen": seen }))
+}
+
 /// Everything that a language could look at: the same in each attempt.
 fn observe() -> Value {
     let mut map = HashMap::new();
@@ -355,8 +374,13 @@ fn observe() -> Value {
     std::thread::sleep(std::time::Duration::from_millis(5));
     let _ = job::sleep(5);
     let float = (0..1000).map(|n| f64::from(n).sqrt().sin()).sum::<f64>();
+    let zero = std::hint::black_box(0.0_f64);
+    let nans = [zero / zero, (-1.0_f64 - zero).sqrt(), f64::INFINITY * zero];
     json!({
         "order": order,
+        "random": RandomState::new().build_hasher().finish().to_string(),
+        "nans": nans.map(|nan| nan.to_bits().to_string()),
+        "thread": format!("{:?}", std::thread::current().id()),
         "wall": wall,
         "elapsed": began.elapsed().as_nanos().to_string(),
         "float": float.to_bits().to_string(),
