@@ -4,6 +4,7 @@ mod bad_days;
 mod cuts;
 pub(crate) mod machine;
 mod names;
+mod restarts;
 pub(crate) mod scripts;
 
 use reqwest::Method;
