@@ -18,6 +18,7 @@ pub mod plugins;
 pub mod protection;
 pub mod providers;
 mod reconcile;
+mod rehearsal;
 pub mod removal;
 pub mod repeats;
 pub mod retry;

@@ -156,6 +156,20 @@ impl Config {
         Self::from_variables(flags, environment)
     }
 
+    /// The same for a host of its own that is asked for nothing real: its clouds are the sandbox, at
+    /// once, and no folder or key of another host is used.
+    #[must_use]
+    pub fn simulated(self) -> Self {
+        Self {
+            plugins: None,
+            sandbox_instant: true,
+            key: Source::File,
+            die_at: None,
+            reconcile: None,
+            ..self
+        }
+    }
+
     fn from_variables(
         flags: &Flags,
         variable: impl Fn(&str) -> Option<String>,

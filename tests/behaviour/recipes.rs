@@ -4,6 +4,7 @@ mod authors;
 mod javascript;
 mod machine;
 mod python;
+mod rehearsal;
 mod rendering;
 mod sandbox;
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::app::access::Reader;
 use crate::app::home::{self, Occupant};
 use crate::cli::{Exit, Refusal};
 use crate::config::{Config, ConfigError, Flags, Target};
@@ -84,6 +85,33 @@ impl Connection {
         let token = SecretString::from(embedded.app.own_token());
         let url = ArcSwap::from_pointee(format!("http://{address}"));
         Ok(Self { client, url, token, home: None, embedded: Some(embedded) })
+    }
+
+    /// A host on a home of its own for as long as the command takes, where everything outside is
+    /// simulated. It works.
+    pub(super) async fn simulated(home: &Path) -> Result<Self, Refusal> {
+        let flags = Flags { home: Some(home.to_owned()), ..Flags::default() };
+        let config = Config::read(&flags).map_err(|error| usage(&error))?.simulated();
+        let client = reqwest::Client::new();
+        let (embedded, address) = Embedded::start(&config).await?;
+        let token = SecretString::from(embedded.app.own_token());
+        let url = ArcSwap::from_pointee(format!("http://{address}"));
+        Ok(Self { client, url, token, home: None, embedded: Some(embedded) })
+    }
+
+    /// Makes a job of any operation on a host that is part of this process, and answers its id.
+    pub(super) async fn rehearse(
+        &self,
+        operation: &str,
+        params: Value,
+        server: &str,
+    ) -> Result<String, Refusal> {
+        let Some(Embedded { app, .. }) = &self.embedded else {
+            return Err(Refusal::new(Exit::Refused, "A host that serves others is no rehearsal."));
+        };
+        let operator = Reader::authenticate(app, self.token.expose_secret())?.operator()?;
+        let (operation, server) = (operation.parse()?, server.parse()?);
+        Ok(operator.rehearse(&operation, params, server).await?.to_string())
     }
 
     /// Looks where the host of the home listens now. Whoever waits for a host that was started

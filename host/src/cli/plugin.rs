@@ -7,13 +7,14 @@ mod lock;
 mod new;
 mod pack;
 mod registry;
+mod rehearse;
 mod shelf;
 mod trust;
 
 use serde_json::{Map, Value, json};
 
 use crate::cli::connection::{Connection, Need};
-use crate::cli::terminal::{Terminal, text};
+use crate::cli::terminal::{Terminal, plain, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
 
@@ -34,6 +35,12 @@ pub(super) enum Command {
     Registry(registry::Command),
     #[command(flatten)]
     Trust(trust::Command),
+    /// Run a plugin on a simulated host, and show what it asks of the world
+    #[command(
+        long_about = rehearse::LONG,
+        after_help = "Examples:\n  windlass plugin test my-app.wasm\n  windlass plugin test my-app.wasm --params config.json"
+    )]
+    Test(rehearse::Test),
     /// List the plugins: active, tried, waiting for an answer, of no use
     #[command(after_help = "Examples:\n  windlass plugin list")]
     List,
@@ -129,6 +136,7 @@ pub(super) async fn run(
         Command::Registry(command) => return registry::run(command, &flags, terminal).await,
         Command::Trust(command) => return trust::run(command, &flags, terminal).await,
         Command::Add(wanted) => return add::run(&wanted, &flags, terminal).await,
+        Command::Test(wanted) => return rehearse::run(&wanted, terminal).await,
         other => other,
     };
     let removed = match &command {
@@ -151,7 +159,11 @@ async fn dispatch(host: &Connection, command: Command, terminal: &Terminal) -> R
         Command::Show { name } => return show(host, &name, terminal).await,
         Command::History { name } => return history(host, &name, terminal).await,
         // Those that need no host to begin with.
-        Command::Author(_) | Command::Registry(_) | Command::Trust(_) | Command::Add(_) => {
+        Command::Author(_)
+        | Command::Registry(_)
+        | Command::Trust(_)
+        | Command::Add(_)
+        | Command::Test(_) => {
             return Ok(());
         }
         Command::Activate { name, digest } => {
@@ -196,7 +208,11 @@ async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
     rows.extend(all(&answer, "/pending").map(|it| row(it, "pending")));
     terminal.table(["NAME", "VERSION", "STANDING", "SOURCE", "DIGEST"], &rows);
     for file in all(&answer, "/rejected") {
-        terminal.say(&format!("\n{} is of no use: {}", text(file, "/file"), text(file, "/reason")));
+        terminal.say(&format!(
+            "\n{} is of no use: {}",
+            text(file, "/file"),
+            plain(&text(file, "/reason"))
+        ));
     }
     for waiting in all(&answer, "/pending") {
         let (name, digest) = (text(waiting, "/name"), text(waiting, "/digest"));
@@ -215,9 +231,10 @@ async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), 
     }
     let title = text(&plugin, "/active/title");
     terminal.say(&format!(
-        "{}: {title}\n{}\n",
+        "{}: {}\n{}\n",
         text(&plugin, "/name"),
-        text(&plugin, "/active/description")
+        plain(&title),
+        plain(&text(&plugin, "/active/description"))
     ));
     let pointers = ["/version", "/standing", "/source", "/added_at", "/added_by"];
     let rows: Vec<[String; 6]> = all(&plugin, "/versions")
@@ -280,7 +297,7 @@ fn table_of_grants(columns: &[(&str, Option<&Value>)], terminal: &Terminal) {
             let names = grants.and_then(|grants| grants.get(kind)).and_then(Value::as_array);
             let names: Vec<&str> = names.into_iter().flatten().filter_map(Value::as_str).collect();
             if !names.is_empty() {
-                terminal.say(&format!("  {kind:<10}  {what:<8}  {}", names.join(", ")));
+                terminal.say(&format!("  {kind:<10}  {what:<8}  {}", plain(&names.join(", "))));
             }
         }
     }

@@ -17,6 +17,11 @@ impl Terminal {
         Self { json }
     }
 
+    /// For nobody.
+    pub(super) const fn silent() -> Self {
+        Self { json: true }
+    }
+
     /// Whether a program reads.
     pub(super) const fn is_json(&self) -> bool {
         self.json
@@ -78,6 +83,15 @@ impl Terminal {
             self.say(cells.join("  ").trim_end());
         }
     }
+}
+
+/// Words of a stranger, with what a terminal would obey made visible.
+pub(super) fn plain(words: &str) -> String {
+    let turns =
+        |c: char| matches!(u32::from(c), 0x200e | 0x200f | 0x202a..=0x202e | 0x2066..=0x2069);
+    let obeyed = |c: char| turns(c) || c.is_control() && c != '\n';
+    let shown = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
+    words.chars().map(shown).collect()
 }
 
 /// A cell of a table, in the colour of what it says where colours are seen.

@@ -198,9 +198,7 @@ impl Repository {
     fn place(&self, what: &str, begun: &Response) -> Result<Url, OciError> {
         let location = begun.headers().get(LOCATION).and_then(|it| it.to_str().ok());
         let place = location.and_then(|it| self.base.join(it).ok());
-        let is_here = |place: &Url| {
-            place.host_str() == self.base.host_str() && place.scheme() == self.base.scheme()
-        };
+        let is_here = |place: &Url| place.origin() == self.base.origin();
         place.filter(is_here).ok_or_else(|| OciError::Refused {
             registry: self.reference.registry.clone(),
             status: begun.status().as_u16(),

@@ -22,10 +22,15 @@ pub(in crate::cli) enum Command {
         output: Option<PathBuf>,
     },
     /// Show what a plugin says of itself, wants and imports
-    #[command(after_help = "Examples:\n  windlass plugin inspect my-app.wasm")]
+    #[command(
+        after_help = "Examples:\n  windlass plugin inspect my-app.wasm\n  windlass plugin inspect my-app.wasm --wit"
+    )]
     Inspect {
         /// The component
         file: PathBuf,
+        /// Print the interfaces that it imports and exports, as WIT
+        #[arg(long)]
+        wit: bool,
     },
     /// Begin a plugin: a folder that can be built as it is
     #[command(
@@ -67,7 +72,7 @@ pub(super) fn run(command: Command, terminal: &Terminal) -> Result<(), Refusal> 
         Command::Pack { folder, component, output } => {
             pack::run(&folder, component.as_deref(), output, terminal)
         }
-        Command::Inspect { file } => inspect::run(&file, terminal),
+        Command::Inspect { file, wit } => inspect::run(&file, wit, terminal),
         Command::New { name, language } => new::run(&name, language, terminal),
     }
 }

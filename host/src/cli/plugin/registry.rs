@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::app::plugins::LARGEST_COMPONENT;
 use crate::cli::plugin::author::{file, refused};
 use crate::cli::plugin::{table_of_grants, trust};
-use crate::cli::terminal::Terminal;
+use crate::cli::terminal::{Terminal, plain};
 use crate::cli::{Exit, Refusal};
 use crate::config::{self, Flags};
 use crate::error::sentence;
@@ -129,7 +129,7 @@ pub(super) fn tell(fetched: &Fetched, terminal: &Terminal) {
         "`{}` {}: {}\n  from        {}\n  component   {}\n  size        {} bytes",
         descriptor.name,
         descriptor.version,
-        descriptor.title,
+        plain(&descriptor.title),
         fetched.reference,
         fetched.pulled.digest,
         fetched.pulled.component.len(),
