@@ -121,7 +121,11 @@ fn only_the_configuration_reads_the_environment() {
 fn the_host_does_not_know_which_operations_it_runs() {
     let mut names = Vec::new();
     for entry in fs::read_dir(root().join("plugins")).unwrap() {
-        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        let entry = entry.unwrap();
+        if !entry.path().is_dir() {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
         names.push(name);
     }
     // Neither an operation nor an app: what they are made with, and the folder of the recipes.

@@ -14,6 +14,7 @@ mod deletion;
 mod digitalocean;
 mod dns;
 mod doctor;
+mod guide;
 mod hetzner;
 mod http;
 mod lifecycle;
