@@ -21,6 +21,8 @@ use windlass::plugins::plugin::Plugin;
 
 /// Requests of each series.
 const REQUESTS: usize = 640;
+/// Plugins from outside, on top of those that came with the program.
+const PLUGINS: usize = 64;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -55,6 +57,27 @@ async fn main() -> Result<()> {
     report("POST /api/servers, 32 clients", &crowd);
     println!("memory after {} jobs submitted {:>8.1} MB", 2 * REQUESTS, host.memory_mb()?);
     println!("POST alone / one durable write  {:>9.2}", ms(at(&alone, 50)) / ms(at(&floor, 50)));
+    starts_with_plugins(&program, home.path(), host).await
+}
+
+/// A start with many plugins, half of them from outside, with and without compiled code on the disk.
+async fn starts_with_plugins(program: &Path, home: &Path, host: Arc<Host>) -> Result<()> {
+    // What the series above left to do would be in the way.
+    host.finished().await?;
+    report("plugin added, from its bytes", &host.add_plugins(program, home).await?);
+    drop(Arc::into_inner(host).context("somebody still asks the host")?);
+    std::fs::remove_dir_all(home.join("home/cache"))?;
+    for what in ["cold", "warm"] {
+        let began = Instant::now();
+        let host = Host::start(program, home).await?;
+        let took = began.elapsed();
+        let plugins = host.count_plugins().await?;
+        println!("start, {what}, {plugins} plugins       {:>9.1} ms", ms(took));
+        let began = Instant::now();
+        host.ask(&format!("first-{what}"), Kind::Create).await?;
+        host.finished().await?;
+        println!("  and its first job ended after {:>9.1} ms", ms(began.elapsed()));
+    }
     Ok(())
 }
 
@@ -114,6 +137,52 @@ impl Host {
         }
         took.sort_unstable();
         Ok(took)
+    }
+
+    /// Adds recipes that differ in their names, and tells how long each took.
+    async fn add_plugins(&self, program: &Path, home: &Path) -> Result<Vec<Duration>> {
+        let folder = home.join("shop");
+        let mut new = Command::new(program);
+        let made = new.current_dir(home).args(["plugin", "new", "shop"]).output()?;
+        ensure!(made.status.success(), "no recipe was made");
+        let recipe = folder.join(packing::RECIPE);
+        let text = std::fs::read_to_string(&recipe)?;
+        let mut took = Vec::new();
+        for number in 0..PLUGINS {
+            std::fs::write(&recipe, text.replace("shop", &format!("shop-{number}")))?;
+            let component = packing::pack(windlass::plugins::recipe_component(), &folder)?;
+            let began = Instant::now();
+            let added = self.client.post(format!("{}/api/plugins?accept_grants=true", self.url));
+            let added = added.header("Content-Type", "application/wasm").body(component);
+            let added = added.bearer_auth(&self.token).send().await?;
+            ensure!(added.status() == 201, "{}", added.text().await?);
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        Ok(took)
+    }
+
+    async fn count_plugins(&self) -> Result<usize> {
+        let listed: Value = serde_json::from_str(&self.text("/api/plugins").await?)?;
+        Ok(listed["plugins"].as_array().context("no plugins")?.len())
+    }
+
+    /// Waits until no job is unfinished.
+    async fn finished(&self) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let open = self.text("/api/jobs?status=queued,running&limit=1").await?;
+            let open: Value = serde_json::from_str(&open)?;
+            if open["jobs"].as_array().is_some_and(Vec::is_empty) {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < Duration::from_secs(600), "a job never ends: {open}");
+        }
+    }
+
+    async fn text(&self, path: &str) -> Result<String> {
+        let asked = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        Ok(asked.send().await?.text().await?)
     }
 
     fn memory_mb(&self) -> Result<f64> {
