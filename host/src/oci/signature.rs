@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use p256::SecretKey;
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
 use p256::ecdsa::{DerSignature, VerifyingKey};
-use p256::pkcs8::{DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+use p256::pkcs8::LineEnding;
+use p256::pkcs8::{DecodePublicKey as _, Document, EncodePrivateKey as _, EncodePublicKey as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -202,7 +203,7 @@ impl TrustedKey {
     /// The beginning of the SHA-256 of the key, to be compared with what its owner says.
     pub fn fingerprint(&self) -> String {
         let der = self.key.to_public_key_der();
-        let hash = Sha256::digest(der.as_ref().map(|der| der.as_bytes()).unwrap_or_default());
+        let hash = Sha256::digest(der.as_ref().map(Document::as_bytes).unwrap_or_default());
         let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         hex.chars().take(SHOWN).collect()
     }

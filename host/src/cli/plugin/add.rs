@@ -86,8 +86,8 @@ pub(super) async fn run(wanted: &Add, flags: &Flags, terminal: &Terminal) -> Res
         terminal,
     };
     match what {
-        Some(what) if !wanted.locked => desk.from_registry(&what.parse()?).await,
-        what => desk.from_lock(what).await,
+        Some(what) if !wanted.locked => desk.install_fetched(&what.parse()?).await,
+        what => desk.install_locked(what).await,
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn forget(name: &str, flags: &Flags) -> Result<(), Refusal> {
 }
 
 impl Desk<'_> {
-    async fn from_registry(mut self, asked: &Reference) -> Result<(), Refusal> {
+    async fn install_fetched(mut self, asked: &Reference) -> Result<(), Refusal> {
         let fetched = registry::fetch(asked, &self.wanted.access, &self.keys).await?;
         if !self.wanted.update_lock {
             self.lock.check(asked, &fetched)?;
@@ -113,7 +113,7 @@ impl Desk<'_> {
         Ok(())
     }
 
-    async fn from_lock(self, what: Option<&str>) -> Result<(), Refusal> {
+    async fn install_locked(self, what: Option<&str>) -> Result<(), Refusal> {
         let mut answers = Vec::new();
         // All of them are there and right before the first is installed.
         let mut all = Vec::new();
