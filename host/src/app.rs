@@ -9,6 +9,7 @@ mod database;
 pub mod dns;
 pub mod doctor;
 mod estimate;
+pub mod events;
 pub mod evidence;
 pub mod following;
 pub mod home;
@@ -59,11 +60,14 @@ use crate::providers::registry::{Registry, Settings};
 use crate::providers::sandbox::Pace;
 use crate::ssh::remotes::Remotes;
 use crate::storage::sqlite::Sqlite;
-use crate::storage::{Claim, Store};
+use crate::storage::{Claim, StorageError, Store};
 use crate::vault::Vault;
 
 /// How long whoever asks for the health waits for the database.
 const HEALTH: Duration = Duration::from_secs(5);
+
+/// A disk that takes so long for a durable write is slow: answers to submissions wait for it.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Everything that a running host has.
 pub struct App {
@@ -100,6 +104,8 @@ pub struct Health {
     pub queued: Result<u64, String>,
     /// Jobs that run.
     pub running: u64,
+    /// How long the disk takes for a durable write, when that is long.
+    pub slow: Option<Duration>,
 }
 
 impl App {
@@ -196,22 +202,23 @@ impl App {
     /// How the host is. Storage that does not answer in time does not answer.
     pub async fn health(&self) -> Health {
         let asked = tokio::time::timeout(HEALTH, async {
-            self.store.ping().await?;
-            self.store.job_counts().await
+            let takes = self.store.ping().await?;
+            Ok::<_, StorageError>((takes, self.store.job_counts().await?))
         });
         let timestamp = Timestamp::now();
+        let failing = |why| Health { timestamp, queued: Err(why), running: 0, slow: None };
         match asked.await {
-            Ok(Ok(counts)) => {
-                Health { timestamp, queued: Ok(counts.queued), running: counts.running }
-            }
+            Ok(Ok((takes, counts))) => Health {
+                timestamp,
+                queued: Ok(counts.queued),
+                running: counts.running,
+                slow: Some(takes).filter(|&takes| takes >= SLOW),
+            },
             Ok(Err(error)) => {
                 warn!(%error, "storage does not answer");
-                Health { timestamp, queued: Err(error.to_string()), running: 0 }
+                failing(error.to_string())
             }
-            Err(_elapsed) => {
-                let reason = format!("no answer within {} s", HEALTH.as_secs());
-                Health { timestamp, queued: Err(reason), running: 0 }
-            }
+            Err(_elapsed) => failing(format!("no answer within {} s", HEALTH.as_secs())),
         }
     }
 }

@@ -57,6 +57,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(jobs::job_logs))
         .routes(routes!(jobs::job_journal))
         .routes(routes!(events::job_events))
+        .routes(routes!(events::all_events))
         .routes(routes!(servers::list_servers, servers::create_server))
         .routes(routes!(servers::show_server, servers::change_server, servers::delete_server))
         .routes(routes!(servers::exec_command))

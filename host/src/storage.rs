@@ -5,6 +5,7 @@
 //! 100 ms at the latest: jobs and journal are one ordered log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ use crate::storage::retry::{NewRetry, Retry};
 
 pub mod apps;
 mod error;
+pub mod feed;
 pub mod plugins;
 pub mod removal;
 pub mod retry;
@@ -31,7 +33,7 @@ pub use error::StorageError;
 
 /// What the host keeps.
 #[async_trait]
-pub trait Store: plugins::PluginStore + AppStore + Send + Sync + 'static {
+pub trait Store: plugins::PluginStore + AppStore + feed::FeedStore + Send + Sync + 'static {
     // Jobs.
 
     /// Writes a new job, with its server's record where it makes one, in one durable transaction.
@@ -210,9 +212,9 @@ pub trait Store: plugins::PluginStore + AppStore + Send + Sync + 'static {
     /// What happens, from now on. A slow receiver loses the oldest and is told.
     fn changes(&self) -> broadcast::Receiver<Change>;
 
-    /// Answers when the database does: with a round trip of its writer, a durable one unless
-    /// something reached the disk just before.
-    async fn ping(&self) -> Result<(), StorageError>;
+    /// Answers when the database does: at once when something reached the disk just before, else
+    /// after a durable write. Answers how long the disk takes for one.
+    async fn ping(&self) -> Result<Duration, StorageError>;
 
     /// The same store for those who tell people: what they read is on disk before it is answered,
     /// but for how many jobs there are.

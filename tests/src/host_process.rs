@@ -169,8 +169,20 @@ impl TestHost {
 
     /// Opens the stream of a job's events after this one.
     pub async fn events(&self, job: &str, after: u64) -> Events {
-        let path = format!("/api/jobs/{job}/events");
-        let request = self.request(Method::GET, &path).header("Last-Event-ID", after);
+        self.stream(&format!("/api/jobs/{job}/events"), Some(after)).await
+    }
+
+    /// Opens the stream of all jobs' events after this one, or from now on.
+    pub async fn all_events(&self, after: Option<u64>) -> Events {
+        self.stream("/api/events", after).await
+    }
+
+    /// Opens a stream of events, after this one where it is named.
+    pub async fn stream(&self, path: &str, after: Option<u64>) -> Events {
+        let mut request = self.request(Method::GET, path);
+        if let Some(after) = after {
+            request = request.header("Last-Event-ID", after);
+        }
         let response = request.send().await.expect("the host answers");
         assert_eq!(response.status(), 200);
         Events { response, text: String::new() }

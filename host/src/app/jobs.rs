@@ -23,9 +23,9 @@ const SHOWN_LINES: usize = 50;
 /// How long a caller waits for the end of a job that he stops.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
 /// A watcher looks after so long even when nothing woke it.
-const SAFETY_POLL: Duration = Duration::from_secs(15);
+pub(super) const SAFETY_POLL: Duration = Duration::from_secs(15);
 /// How much of a journal is read at a time.
-const CHUNK: usize = 500;
+pub(super) const CHUNK: usize = 500;
 
 /// Which jobs to list.
 #[derive(Clone, Debug, Default)]

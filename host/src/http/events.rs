@@ -1,5 +1,5 @@
-//! A job's journal as a stream of server-sent events: nothing lost, nothing twice, however often
-//! the listener comes back.
+//! A job's journal, or those of all jobs, as a stream of server-sent events: nothing lost, nothing
+//! twice, however often the listener comes back.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -18,22 +18,22 @@ use crate::error::Error;
 use crate::http::error::Problem;
 use crate::http::request::InPath;
 use crate::model::job::JobStatus;
-use crate::model::journal::{Entry, Event, LogLevel};
+use crate::model::journal::{Entry, Event, Feed, LogLevel};
 use crate::model::names::JobId;
 
 /// How long a stream says nothing at most.
 const QUIET: Duration = Duration::from_secs(15);
 
 /// Where a listener goes on who was here before.
-pub(super) struct LastEventId(u64);
+pub(super) struct LastEventId(pub(super) Option<u64>);
 
 impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Some(header) = parts.headers.get("last-event-id") else { return Ok(Self(0)) };
+        let Some(header) = parts.headers.get("last-event-id") else { return Ok(Self(None)) };
         let number = header.to_str().ok().and_then(|text| text.parse().ok());
-        number.map(Self).ok_or_else(|| {
+        number.map(|number| Self(Some(number))).ok_or_else(|| {
             let message = "Last-Event-ID is the number of an event of this stream.";
             Error::invalid_field("Last-Event-ID", message).into()
         })
@@ -54,7 +54,58 @@ pub(super) async fn job_events(
     InPath(id): InPath<JobId>,
     LastEventId(after): LastEventId,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
-    Ok(messages(reader.watch(&id, after).await?, shown))
+    Ok(messages(reader.watch(&id, after.unwrap_or(0)).await?, shown))
+}
+
+/// Streams what happens to all jobs from now on: the events of each job, with its `job_id`.
+/// `Last-Event-ID` goes on after that event, with nothing lost or doubled; 0 begins with the oldest
+/// that is kept. Where events after it are not kept any more (there were over 100 000 since, or a
+/// backup was put back), `missed` comes first: look at the jobs anew.
+#[utoipa::path(get, path = "/api/events", tag = "jobs", security(("token" = [])),
+    params(("Last-Event-ID" = Option<u64>, Header, description = "The last event that came")),
+    responses((status = 200, description = "Server-sent events; each `data` is a JSON object",
+        content_type = "text/event-stream", body = String,
+        example = "id: 7\nevent: status\ndata: {\"job_id\":\"job_20250110_150000_a1b2c3\",\"status\":\"queued\"}\n\n")))]
+pub(super) async fn all_events(
+    reader: Reader,
+    LastEventId(after): LastEventId,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
+    let listener = reader.listen(after).await?;
+    let ready: VecDeque<Message> = VecDeque::new();
+    let stream = stream::unfold((listener, ready), |(mut listener, mut ready)| async {
+        loop {
+            if let Some(message) = ready.pop_front() {
+                return Some((Ok(message), (listener, ready)));
+            }
+            match listener.next().await {
+                Ok(Some(feed)) => ready.extend(told(&feed)),
+                Ok(None) => return None,
+                Err(error) => {
+                    warn!(%error, "a stream of all events ended early");
+                    return None;
+                }
+            }
+        }
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(QUIET)))
+}
+
+/// What listeners to all jobs are told.
+fn told(feed: &Feed) -> Vec<Message> {
+    let missed = feed.news.first().filter(|_| !feed.is_whole).map(|first| {
+        let content = json!({ "message": "Events are missing here: look at GET /api/jobs anew." });
+        let before = first.number.saturating_sub(1).to_string();
+        Message::default().id(before).event("missed").data(content.to_string())
+    });
+    let news = feed.news.iter().filter_map(|news| {
+        let (name, mut content) = shown(&news.entry)?;
+        if let Value::Object(fields) = &mut content {
+            fields.insert("job_id".to_owned(), json!(news.job));
+        }
+        let message = Message::default().id(news.number.to_string()).event(name);
+        Some(message.data(content.to_string()))
+    });
+    missed.into_iter().chain(news).collect()
 }
 
 /// Streams a job's log lines of this level on.

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::access::{Operator, Reader};
 use crate::app::jobs::{Cancellation, DoneEffect, JobDetail, JobQuery, LogLine};
 use crate::http::error::Problem;
-use crate::http::events;
+use crate::http::events::{self, LastEventId};
 use crate::http::request::{InPath, InQuery, in_query};
 use crate::model::job::{JobRecord, JobStatus, PluginPin};
 use crate::model::journal::LogLevel;
@@ -256,10 +256,12 @@ pub(super) async fn cancel_job(
     Ok((status, Json(CancelBody { success: true, message })))
 }
 
-/// Shows a job's log, or follows it.
+/// Shows a job's log, or follows it: its last lines, and what comes then. `Last-Event-ID` goes on
+/// after that line instead.
 #[utoipa::path(get, path = "/api/jobs/{job_id}/logs", tag = "jobs", security(("token" = [])),
     params(("job_id" = String, Path, description = "The job",
             example = "job_20250110_150000_a1b2c3"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "The last line that came"),
         LogsQuery),
     responses((status = 200, description = "The lines; with `follow=true` a stream of server-sent \
         `log` events", content((LogsBody = "application/json"), (String = "text/event-stream")))))]
@@ -267,12 +269,14 @@ pub(super) async fn job_logs(
     reader: Reader,
     InPath(id): InPath<JobId>,
     InQuery(query): InQuery<LogsQuery>,
+    LastEventId(last): LastEventId,
 ) -> Result<Response, Problem> {
     let tail = within(query.tail, 100, MOST_LINES).ok_or_else(|| in_query("tail", "1 to 10000"))?;
     let level = query.level.unwrap_or(LogLevel::Info);
     let (logs, total) = reader.logs(&id, tail, level).await?;
     if query.follow == Some(true) {
-        let after = logs.first().map_or(0, |line| line.seq.saturating_sub(1));
+        let first = logs.first().map_or(0, |line| line.seq.saturating_sub(1));
+        let after = last.unwrap_or(first);
         return Ok(events::follow_log(reader.watch(&id, after).await?, level).into_response());
     }
     Ok(Json(LogsBody { job_id: id, logs, total }).into_response())

@@ -1,6 +1,7 @@
 //! Welcome, health, initialisation, and the API's description of itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -34,7 +35,7 @@ pub(super) struct HealthBody {
     status: &'static str,
     #[schema(value_type = String, format = DateTime)]
     timestamp: Timestamp,
-    /// `ok`, or why the database does not answer.
+    /// `ok`, `slow: …` when its disk takes long for each write, or why the database does not answer.
     #[schema(example = "ok")]
     storage: String,
     jobs: Counts,
@@ -81,19 +82,31 @@ pub(super) async fn welcome() -> Json<Welcome> {
     })
 }
 
-/// Says how the host is, after a round trip of its database: a durable one, unless something reached
-/// the disk in the last seconds.
+/// Says how the host is, after a durable write of its database, unless something reached the disk
+/// in the last seconds.
 #[utoipa::path(get, path = "/health", tag = "system",
     responses((status = 200, description = "All is well", body = HealthBody),
         (status = 503, description = "The part that fails is named", body = HealthBody)))]
 pub(super) async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<HealthBody>) {
     let health = app.health().await;
     let (code, status, storage, queued) = match health.queued {
-        Ok(queued) => (StatusCode::OK, "ok", "ok".to_owned(), queued),
+        Ok(queued) => (StatusCode::OK, "ok", health.slow.map_or_else(ok, slow), queued),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, "failing", why, 0),
     };
     let jobs = Counts { queued, running: health.running };
     (code, Json(HealthBody { status, timestamp: health.timestamp, storage, jobs }))
+}
+
+fn ok() -> String {
+    "ok".to_owned()
+}
+
+fn slow(takes: Duration) -> String {
+    format!(
+        "slow: the disk took {} ms for the last write; each answer that promises something waits so \
+         long, and nothing is lost",
+        takes.as_millis()
+    )
 }
 
 /// Sees that the home directory, the database and the keys are there. Again changes nothing.

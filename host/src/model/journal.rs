@@ -31,6 +31,26 @@ pub struct NewEntry {
     pub event: Event,
 }
 
+/// A part of what happened to all jobs, in the order in which it was written.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// What happened, in order.
+    pub news: Vec<News>,
+    /// Whether nothing is missing between the place that was asked for and the first of them.
+    pub is_whole: bool,
+}
+
+/// An entry of some job's journal.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// Its number among all. There may be gaps.
+    pub number: u64,
+    /// The job.
+    pub job: JobId,
+    /// The entry.
+    pub entry: Entry,
+}
+
 /// What can happen to a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -31,7 +31,7 @@ pub trait PluginStore {
     /// The versions that are being tried.
     async fn canaries(&self) -> Result<Vec<Canary>, StorageError>;
 
-    /// How the jobs of a version ended that began since.
+    /// How the newest thousand jobs of a version ended, as far as they began since.
     async fn tally(&self, digest: &Digest, since: Timestamp) -> Result<Tally, StorageError>;
 
     /// Forgets the bytes of versions that nobody needs any more, durably, and answers which.

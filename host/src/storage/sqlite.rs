@@ -6,12 +6,16 @@ pub mod backup;
 mod batch;
 mod config;
 mod damage;
+mod disk;
 pub mod examination;
 mod fault;
+mod feed;
 mod jobs;
 mod journal;
 mod mark;
 mod order;
+#[cfg(test)]
+mod plans;
 mod plugins;
 mod queue;
 mod readers;
@@ -19,6 +23,8 @@ mod removal;
 mod retry;
 mod schema;
 mod servers;
+#[cfg(test)]
+mod size;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -45,6 +51,7 @@ use crate::storage::sqlite::fault::Fault;
 use crate::storage::sqlite::journal::Deferred;
 use crate::storage::sqlite::mark::Mark;
 use crate::storage::sqlite::readers::Readers;
+use crate::storage::sqlite::verb::Writing;
 use crate::storage::sqlite::writer::{Opened, Writer};
 use crate::storage::{
     AuditRecord, CancelRequest, Change, Claim, JobCounts, JobFilter, KeptLease, LogLine, NewJob,
@@ -382,12 +389,13 @@ impl Store for Sqlite {
         self.changes.subscribe()
     }
 
-    async fn ping(&self) -> Result<(), StorageError> {
-        let doing = "answered a health check";
-        if self.writer.has_just_synced() {
-            return self.writer.relaxed(doing, |_| Ok(())).await;
+    async fn ping(&self) -> Result<Duration, StorageError> {
+        let (disk, doing) = (self.writer.disk(), "answered a health check");
+        if !disk.has_just_synced() {
+            let beat = |writing: &mut Writing<'_>| Ok(verb::count(writing.connection).map(|_| ())?);
+            self.writer.durable(doing, beat).await?;
         }
-        self.writer.durable(doing, |writing| Ok(verb::count(writing.connection).map(|_| ())?)).await
+        Ok(disk.takes())
     }
 
     fn settled(&self) -> Arc<dyn Store> {

@@ -274,8 +274,8 @@ fn remove_stack(server: &str, what: &Value) -> Result<Value, Failure> {
 
 /// Four things outside, and one of the host's own, as operations end.
 fn do_five_things(server: &str) -> Result<Value, Failure> {
-    for n in 1..5 {
-        dns::upsert(&record_of(&format!("198.18.0.{n}")))?;
+    for _ in 0..4 {
+        dns::upsert(&record_of("198.18.0.9"))?;
     }
     inventory::update_server(server, r#"{"setup":{"things":5}}"#)?;
     Ok(json!({}))

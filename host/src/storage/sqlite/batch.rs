@@ -10,8 +10,10 @@ use crate::storage::sqlite::verb::Verb;
 /// The most messages that share a commit: who comes first waits for who comes last.
 pub(super) const BATCH: usize = 512;
 
-/// The longest that a commit waits for others to share it.
-pub(super) const GATHERING: Duration = Duration::from_millis(3);
+/// A commit waits for others to share it as long as the disk takes, within these bounds: on a slow
+/// disk, or a busy machine, they come later and are worth more.
+pub(super) const GATHERING: (Duration, Duration) =
+    (Duration::from_millis(3), Duration::from_millis(15));
 
 /// How much a verb waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,9 +59,10 @@ impl Batch {
     }
 
     /// How long it waits for more: until as many share the disk's answer as did the last time. Who
-    /// is alone waits for nobody.
-    pub(super) fn patience(&self, crowd: usize) -> Duration {
+    /// is alone waits for nobody. `pace` is how long the disk took then.
+    pub(super) fn patience(&self, crowd: usize, pace: Duration) -> Duration {
+        let longest = pace.clamp(GATHERING.0, GATHERING.1);
         let waited = self.since.filter(|_| self.durable < crowd);
-        waited.map_or(Duration::ZERO, |since| GATHERING.saturating_sub(since.elapsed()))
+        waited.map_or(Duration::ZERO, |since| longest.saturating_sub(since.elapsed()))
     }
 }

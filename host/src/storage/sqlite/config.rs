@@ -173,7 +173,7 @@ pub(super) fn reseal(connection: &Connection, values: &[Sealed]) -> Result<(), F
 /// Removes the secrets whose names begin so.
 pub(super) fn delete_secrets(connection: &Connection, prefix: &str) -> Result<(), Fault> {
     connection
-        .prepare_cached("DELETE FROM secrets WHERE substr(name, 1, length(?1)) = ?1")?
+        .prepare_cached("DELETE FROM secrets WHERE name >= ?1 AND name < ?1 || char(1114111)")?
         .execute([prefix])?;
     Ok(())
 }

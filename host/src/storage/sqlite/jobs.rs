@@ -72,10 +72,14 @@ fn places(connection: &Connection, filter: &JobFilter) -> Result<Vec<i64>, Fault
     for status in wanted {
         let status = status.as_str();
         let mut select = connection.prepare_cached(match (server, operation) {
-            (Some(_), _) => {
+            (Some(_), Some(_)) => {
                 "SELECT number FROM jobs
-                 WHERE server = ?2 AND status = ?1 AND number < ?4
-                   AND (?3 IS NULL OR operation = ?3)
+                 WHERE server = ?2 AND operation = ?3 AND status = ?1 AND number < ?4
+                 ORDER BY number DESC LIMIT ?5"
+            }
+            (Some(_), None) => {
+                "SELECT number FROM jobs
+                 WHERE server = ?2 AND status = ?1 AND number < ?4 AND ?3 IS NULL
                  ORDER BY number DESC LIMIT ?5"
             }
             (None, Some(_)) => {

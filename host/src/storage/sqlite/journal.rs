@@ -6,6 +6,7 @@ use crate::model::job::{Lease, PluginPin, View};
 use crate::model::journal::{Entry, Event, LogLevel, NewEntry};
 use crate::model::names::JobId;
 use crate::storage::sqlite::fault::{Fault, column, from_json, number, time, to_json};
+use crate::storage::sqlite::feed;
 use crate::storage::sqlite::verb::Writing;
 use crate::storage::{Change, LogLine, StorageError};
 
@@ -99,6 +100,7 @@ pub(super) fn record(
         };
         let body = to_json(event)?;
         insert.execute(params![job, last, at.as_microsecond(), event.kind(), level, body])?;
+        feed::add(writing.connection, job, last)?;
     }
     drop(insert);
     writing.changed(Change::Job(id.clone()));

@@ -4,12 +4,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
+use crate::model::job::JobStatus;
 use crate::model::names::Digest;
 use crate::model::plugin::{Activation, Canary, NewActivation, PluginVersion, Tally};
 use crate::storage::StorageError;
 use crate::storage::plugins::{CollectRules, PluginChange, PluginStore};
 use crate::storage::sqlite::Sqlite;
 use crate::storage::sqlite::fault::{Fault, column, from_json, number, parse, time, to_json};
+
+/// How many of the newest jobs of a version say how it does.
+const TALLIED: usize = 1_000;
 
 #[async_trait]
 impl PluginStore for Sqlite {
@@ -219,32 +223,47 @@ fn canaries(connection: &Connection) -> Result<Vec<Canary>, Fault> {
     Ok(found)
 }
 
-fn tally(connection: &Connection, digest: &Digest, since: Timestamp) -> Result<Tally, Fault> {
+/// Only the newest jobs that ended are looked at: a version may have had a million of them.
+pub(super) fn tally(
+    connection: &Connection,
+    digest: &Digest,
+    since: Timestamp,
+) -> Result<Tally, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT count(*) FILTER (WHERE status = 'completed'),
-                count(*) FILTER (WHERE status <> 'completed')
-         FROM jobs
-         WHERE plugin_digest = ?1 AND status IN ('completed', 'failed', 'uncertain')
-           AND started_at >= ?2",
+        "SELECT number, coalesce(started_at, 0) >= ?3 FROM jobs
+         WHERE plugin_digest = ?1 AND status = ?2 ORDER BY number DESC LIMIT ?4",
     )?;
-    let (completed, failed) = select
-        .query_row(params![digest.as_str(), since.as_microsecond()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    Ok(Tally { completed: number(completed)?, failed: number(failed)? })
+    let (since, limit) = (since.as_microsecond(), i64::try_from(TALLIED).unwrap_or(i64::MAX));
+    let mut ended: Vec<(i64, bool, JobStatus)> = Vec::new();
+    for status in [JobStatus::Completed, JobStatus::Failed, JobStatus::Uncertain] {
+        let mut rows = select.query(params![digest.as_str(), status.as_str(), since, limit])?;
+        while let Some(row) = rows.next()? {
+            ended.push((row.get(0)?, row.get(1)?, status));
+        }
+    }
+    ended.sort_unstable_by_key(|(place, ..)| std::cmp::Reverse(*place));
+    ended.truncate(TALLIED);
+    let mut tally = Tally::default();
+    for (.., status) in ended.iter().filter(|(_, began_since, _)| *began_since) {
+        match status {
+            JobStatus::Completed => tally.completed += 1,
+            _ => tally.failed += 1,
+        }
+    }
+    Ok(tally)
 }
 
 /// What jobs began with stays, as long as they are not known to need it no more; so does what can
 /// be gone back to, what is tried or waits for an answer, and what was brought for later.
-fn collect(connection: &Connection, rules: &CollectRules) -> Result<Vec<Digest>, Fault> {
+pub(super) fn collect(connection: &Connection, rules: &CollectRules) -> Result<Vec<Digest>, Fault> {
     let mut update = connection.prepare_cached(
         "UPDATE plugin_versions SET is_kept = 0
          WHERE is_kept = 1 AND accepted IS NOT NULL
            AND digest NOT IN (SELECT value FROM json_each(?1))
            AND digest NOT IN (SELECT digest FROM canaries)
-           AND digest NOT IN (
-               SELECT plugin_digest FROM jobs
-               WHERE plugin_digest IS NOT NULL AND status <> 'completed')
+           AND NOT EXISTS (
+               SELECT 1 FROM jobs WHERE plugin_digest = plugin_versions.digest
+                 AND status IN ('queued', 'running', 'failed', 'cancelled', 'uncertain'))
            AND digest NOT IN (SELECT json_extract(record, '$.plugin.digest') FROM apps)
            AND digest NOT IN (
                SELECT digest FROM (

@@ -14,7 +14,7 @@ use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::mark;
 
 /// In order; each takes the schema from its place in the list to the next number.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 9] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_servers.sql"),
     include_str!("../../../migrations/sqlite/0003_config.sql"),
@@ -22,6 +22,8 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/sqlite/0005_retries.sql"),
     include_str!("../../../migrations/sqlite/0006_plugins.sql"),
     include_str!("../../../migrations/sqlite/0007_counters.sql"),
+    include_str!("../../../migrations/sqlite/0008_jobs_of_a_server.sql"),
+    include_str!("../../../migrations/sqlite/0009_feed.sql"),
 ];
 
 /// "WNDL": tells our files from other programs' ones.
@@ -153,7 +155,8 @@ fn check(connection: &Connection, path: &Path, shown: &str) -> Result<(), Fault>
 fn small_tables(connection: &Connection) -> Result<Vec<String>, Fault> {
     let mut select = connection.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN
-             ('jobs', 'journal', 'dependencies', 'idempotency', 'audit', 'deleted_servers')
+             ('jobs', 'journal', 'dependencies', 'idempotency', 'audit', 'deleted_servers',
+              'feed')
              AND name NOT LIKE 'sqlite%'",
     )?;
     let names = select.query_map([], |row| row.get(0))?;

@@ -13,6 +13,9 @@ use crate::storage::sqlite::verb::Writing;
 use crate::storage::sqlite::{apps, config, journal, order, servers};
 use crate::storage::{Change, IdempotencyKey, NewJob, ServerChange, StorageError, Submitted};
 
+/// How many old keys a request takes away at most.
+const FORGOTTEN: i64 = 8;
+
 /// Writes a new job, or says why there is none.
 pub(super) fn submit(writing: &mut Writing<'_>, job: &NewJob) -> Result<Submitted, Fault> {
     if let Some(before) = before(writing.connection, job)? {
@@ -83,11 +86,15 @@ pub(super) fn note(writing: &mut Writing<'_>, number: i64, job: &NewJob) -> Resu
     journal::record(writing, number, &job.id, &[NewEntry { at: job.now, event: submitted }])
 }
 
-/// The same, with old keys forgotten first.
+/// The same, with some old keys forgotten first: more than one comes with each request, and never
+/// so many that somebody waits for it.
 fn first_of(connection: &Connection, key: &IdempotencyKey) -> Result<Option<Submitted>, Fault> {
     connection
-        .prepare_cached("DELETE FROM idempotency WHERE at < ?1")?
-        .execute([key.since.as_microsecond()])?;
+        .prepare_cached(
+            "DELETE FROM idempotency WHERE key IN
+                 (SELECT key FROM idempotency WHERE at < ?1 ORDER BY at LIMIT ?2)",
+        )?
+        .execute(params![key.since.as_microsecond(), FORGOTTEN])?;
     remembered(connection, key)
 }
 
@@ -109,9 +116,14 @@ pub(super) fn remembered(
     }
 }
 
+/// One of the same name is there only when it does not count any more.
 fn remember(connection: &Connection, key: &IdempotencyKey, job: &NewJob) -> Result<(), Fault> {
     connection
-        .prepare_cached("INSERT INTO idempotency (key, request, job, at) VALUES (?1, ?2, ?3, ?4)")?
+        .prepare_cached(
+            "INSERT INTO idempotency (key, request, job, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (key) DO UPDATE SET request = excluded.request, job = excluded.job,
+                 at = excluded.at",
+        )?
         .execute(params![key.key, key.request, job.id.as_str(), job.now.as_microsecond()])?;
     Ok(())
 }

@@ -16,6 +16,11 @@ use crate::model::names::{ProviderKind, WorkerId};
 use crate::model::server::{AppsOnIt, Protection, ServerStatus, SshAccess};
 use crate::storage::{IdempotencyKey, KeptLease, ServerChange};
 
+/// Whether tests that take long are run.
+pub(super) fn are_slow_ones_wanted() -> bool {
+    std::env::var_os("SLOW_TESTS").is_some()
+}
+
 struct Bench {
     folder: TempDir,
     store: Arc<Sqlite>,
@@ -766,38 +771,4 @@ async fn a_file_that_may_only_be_read_is_refused() {
     let connection = Connection::open_with_flags(bench.path(), flags).unwrap();
     let refused = schema::prepare(&connection, &bench.path(), "jobs.db").unwrap_err();
     assert!(refused.to_string().starts_with("jobs.db cannot be written"), "{refused}");
-}
-
-#[tokio::test]
-async fn no_statement_walks_over_all_jobs_or_journals() {
-    let bench = Bench::new();
-    let connection = Connection::open(bench.path()).unwrap();
-    let sources = [
-        include_str!("jobs.rs"),
-        include_str!("journal.rs"),
-        include_str!("order.rs"),
-        include_str!("queue.rs"),
-        include_str!("removal.rs"),
-        include_str!("retry.rs"),
-        include_str!("submit.rs"),
-    ];
-    let mut checked = 0;
-    for text in sources.iter().flat_map(|source| source.split('"').skip(1).step_by(2)) {
-        let is_statement = ["SELECT ", "UPDATE ", "DELETE "].iter().any(|w| text.starts_with(w));
-        if !is_statement {
-            continue;
-        }
-        checked += 1;
-        let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
-        let count = explain.parameter_count();
-        let parameters = rusqlite::params_from_iter((0..count).map(|_| 1));
-        let steps = explain.query_map(parameters, |row| row.get::<_, String>(3)).unwrap();
-        for step in steps.map(Result::unwrap) {
-            let scans = step.starts_with("SCAN") && !step.starts_with("SCAN CONSTANT");
-            let is_partial_index = step.contains("USING COVERING INDEX jobs_claimable");
-            assert!(!scans || is_partial_index, "{step}: {text}");
-            assert!(!step.contains("TEMP B-TREE"), "{step}: {text}");
-        }
-    }
-    assert!(checked > 25, "only {checked} statements found");
 }

@@ -7,7 +7,7 @@
 //! waits in memory for the next durable or ordered verb, or for its time, and keeps its place in the
 //! order.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use tracing::{info, warn};
 use crate::model::job::Lease;
 use crate::storage::sqlite::batch::{BATCH, Batch, Message, Urgency};
 use crate::storage::sqlite::damage::Damage;
+use crate::storage::sqlite::disk::Disk;
 use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::journal::{self, Deferred};
 use crate::storage::sqlite::mark::Mark;
@@ -29,8 +30,9 @@ use crate::storage::{Change, StorageError};
 /// The most that is kept in memory while the disk takes nothing.
 const HELD: usize = 20_000;
 
-/// For how long a commit that reached the disk is the proof that commits do.
-const FRESH: Duration = Duration::from_secs(5);
+/// Each so manyth durable commit waits for a few more than shared the last one: a crowd that grew
+/// would else go on in small groups.
+const PROBED: u64 = 8;
 
 /// The handle: sends messages to the thread.
 pub(super) struct Writer {
@@ -38,23 +40,6 @@ pub(super) struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
     path: Arc<str>,
     disk: Arc<Disk>,
-}
-
-/// What is known of the disk.
-#[derive(Default)]
-struct Disk {
-    /// How many commits waited for it.
-    syncs: AtomicU64,
-    /// When the last one did; none when the last one failed.
-    synced: Mutex<Option<Instant>>,
-    /// Whether something can be read that may not be on disk.
-    has_unsynced: AtomicBool,
-}
-
-impl Disk {
-    fn note(&self, synced: Option<Instant>) {
-        *self.synced.lock().unwrap_or_else(PoisonError::into_inner) = synced;
-    }
 }
 
 /// What the writer owns of the database's files.
@@ -90,6 +75,7 @@ impl Writer {
             due: None,
             has_unsynced: false,
             crowd: 1,
+            pace: Duration::ZERO,
             held: Vec::new(),
             abandoned: Vec::new(),
             is_failing: false,
@@ -144,10 +130,9 @@ impl Writer {
         self.disk.syncs.load(Ordering::Relaxed)
     }
 
-    /// Whether a commit reached the disk so short a time ago that it does.
-    pub(super) fn has_just_synced(&self) -> bool {
-        let synced = *self.disk.synced.lock().unwrap_or_else(PoisonError::into_inner);
-        synced.is_some_and(|at| at.elapsed() < FRESH)
+    /// What is known of the disk.
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// Waits until all that could be read before is on disk. It nearly always is.
@@ -164,6 +149,7 @@ impl Writer {
         if self.inbox.send(Message::Close(closed)).is_ok() {
             wait.await.ok();
         }
+        self.disk.forget();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             tokio::task::spawn_blocking(move || thread.join().ok()).await.ok();
@@ -217,6 +203,8 @@ struct Owner {
     has_unsynced: bool,
     /// How many durable verbs shared the last commit.
     crowd: usize,
+    /// How long the disk took for it.
+    pace: Duration,
     /// Deferred writes that are not committed, in order.
     held: Vec<Deferred>,
     /// Whose deferred writes were lost: they may not write any more.
@@ -276,9 +264,15 @@ impl Owner {
                     return batch;
                 }
             }
-            let patience = batch.patience(self.crowd);
+            let patience = batch.patience(self.expected(), self.pace);
             next = self.messages.recv_timeout(patience);
         }
+    }
+
+    /// How many durable verbs are waited for. Who is alone waits for nobody.
+    fn expected(&self) -> usize {
+        let is_probe = self.crowd > 1 && self.disk.syncs.load(Ordering::Relaxed) % PROBED == 0;
+        if is_probe { self.crowd + self.crowd / 4 + 1 } else { self.crowd }
     }
 
     /// Holds a deferred write. When there is no room its job stops here: a journal with a hole
@@ -329,9 +323,6 @@ impl Owner {
                 self.due = None;
                 self.has_unsynced = false;
                 self.disk.syncs.fetch_add(u64::from(is_written), Ordering::Relaxed);
-                if is_written {
-                    self.disk.note(Some(Instant::now()));
-                }
             }
         }
         if urgency >= Urgency::Ordered {
@@ -395,10 +386,12 @@ impl Owner {
     /// when all was written before.
     fn end(&mut self, counted: bool) -> rusqlite::Result<()> {
         let commits = counted.then(|| count(&self.connection)).transpose()?;
-        self.connection.execute_batch("COMMIT")?;
-        if let Some(commits) = commits {
-            self.mark.note(commits);
-        }
+        let Some(commits) = commits else { return self.connection.execute_batch("COMMIT") };
+        self.disk.begin();
+        let committed = self.connection.execute_batch("COMMIT");
+        self.pace = self.disk.end(committed.is_ok());
+        committed?;
+        self.mark.note(commits);
         Ok(())
     }
 
@@ -452,7 +445,7 @@ impl Owner {
         match failure {
             Some(cause) => {
                 self.damage.note(cause);
-                self.disk.note(None);
+                self.disk.forget();
                 let waits = self.has_unsynced || !self.held.is_empty();
                 self.due = waits.then(|| Instant::now() + self.hold);
                 if !self.is_failing {
