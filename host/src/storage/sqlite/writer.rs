@@ -271,7 +271,8 @@ impl Owner {
 
     /// How many durable verbs are waited for. Who is alone waits for nobody.
     fn expected(&self) -> usize {
-        let is_probe = self.crowd > 1 && self.disk.syncs.load(Ordering::Relaxed) % PROBED == 0;
+        let is_probe =
+            self.crowd > 1 && self.disk.syncs.load(Ordering::Relaxed).is_multiple_of(PROBED);
         if is_probe { self.crowd + self.crowd / 4 + 1 } else { self.crowd }
     }
 
