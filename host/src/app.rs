@@ -15,6 +15,7 @@ pub mod following;
 pub mod home;
 pub mod jobs;
 pub mod journal;
+pub mod plan;
 pub mod plugins;
 pub mod protection;
 pub mod providers;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -76,6 +77,7 @@ pub struct App {
     store: Arc<dyn Store>,
     catalog: Arc<Catalog>,
     registrar: Arc<Registrar>,
+    engine: Arc<Engine>,
     caretaker: Mutex<Option<Caretaker>>,
     registry: Arc<Registry>,
     domains: Arc<Domains>,
@@ -84,11 +86,13 @@ pub struct App {
     tokens: Tokens,
     /// What servers were last seen to run.
     looks: Looks,
-    agents: Agents,
+    agents: Arc<Agents>,
     followed: Followed,
     boundaries: Boundaries,
     /// Held by who looks whether a job runs already before he makes it.
     starting: Mutex<()>,
+    /// How many plans may be made at once.
+    rehearsals: Semaphore,
     workers: Mutex<Option<Workers>>,
     /// What outlives the request that began it.
     tasks: TaskTracker,
@@ -113,6 +117,7 @@ impl App {
     #[tracing::instrument(skip_all, fields(home = %config.home.display()))]
     pub async fn start(config: &Config) -> Result<Arc<Self>, Error> {
         let home = Home::open(&config.home).await?;
+        plan::sweep(home.path());
         let store: Arc<dyn Store> =
             Sqlite::open(&database::of(home.path()), &database::options(home.path()))?;
         let vault = Vault::open(home.path(), &config.key, &store).await;
@@ -141,9 +146,11 @@ impl App {
             vault: vault.clone(),
             boundaries: boundaries.clone(),
             portainers: Arc::default(),
+            is_rehearsal: false,
         };
         let caretaker = caretaker(config, &registrar, &store);
-        let workers = workers(config, Runner { outside, catalog: catalog.clone(), engine }, worker);
+        let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone() };
+        let workers = workers(config, runner, worker);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         if let Some(interval) = config.reconcile.filter(|_| config.workers > 0) {
             let (store, registry) = (store.clone(), registry.clone());
@@ -155,6 +162,7 @@ impl App {
             store: store.settled(),
             catalog,
             registrar,
+            engine,
             caretaker: Mutex::new(caretaker),
             registry,
             domains,
@@ -162,10 +170,11 @@ impl App {
             vault,
             tokens,
             looks: Looks::default(),
-            agents,
+            agents: Arc::new(agents),
             followed: Followed::default(),
             boundaries,
             starting: Mutex::new(()),
+            rehearsals: Semaphore::new(plan::AT_ONCE),
             workers: Mutex::new(workers),
             tasks,
             stopping,

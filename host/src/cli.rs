@@ -7,6 +7,7 @@ mod doctor;
 pub mod job;
 mod mcp;
 mod panics;
+mod plan;
 mod plugin;
 pub mod progress;
 pub mod provider;
@@ -81,6 +82,9 @@ enum Command {
     /// Install, list and remove apps
     #[command(subcommand, after_help = app::EXAMPLES)]
     App(app::Command),
+    /// Tell what a command would do, and do nothing
+    #[command(subcommand, long_about = plan::HELP, after_help = plan::EXAMPLES)]
+    Plan(plan::Command),
     /// Look at jobs, stop them, and try them again
     #[command(subcommand, after_help = job::EXAMPLES)]
     Job(job::Command),
@@ -211,6 +215,7 @@ async fn dispatch(arguments: Arguments, terminal: &Terminal) -> Result<(), Refus
         }
         Command::Server(command) => Box::pin(server::run(command, flags, terminal)).await,
         Command::App(command) => Box::pin(app::run(command, flags, terminal)).await,
+        Command::Plan(command) => Box::pin(plan::run(command, flags, terminal)).await,
         Command::Job(command) => Box::pin(job::run(command, flags, terminal)).await,
         Command::Plugin(command) => Box::pin(plugin::run(command, flags, terminal)).await,
         Command::Token(command) => Box::pin(token::run(command, flags, terminal)).await,

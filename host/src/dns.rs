@@ -4,6 +4,7 @@ pub mod cloudflare;
 pub mod decision;
 pub mod domains;
 pub mod marker;
+pub mod rehearsal;
 pub mod sandbox;
 
 use async_trait::async_trait;

@@ -11,6 +11,7 @@ pub mod guard;
 pub mod jobs;
 pub mod mcp;
 pub mod openapi;
+pub mod planning;
 pub mod plugins;
 pub mod providers;
 pub mod removal;

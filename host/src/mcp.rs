@@ -11,6 +11,7 @@ mod error;
 mod jobs;
 mod logs;
 mod page;
+mod planning;
 mod progress;
 mod prompts;
 mod providers;

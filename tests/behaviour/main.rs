@@ -22,6 +22,7 @@ mod lifecycle;
 mod main_job;
 mod mcp;
 mod model;
+mod plans;
 mod plugins;
 mod portainer;
 mod recipes;

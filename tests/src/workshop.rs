@@ -379,6 +379,7 @@ pub async fn outside(path: &Path, store: &Arc<dyn Store>) -> Outside {
         vault,
         boundaries: Boundaries::default(),
         portainers: Arc::default(),
+        is_rehearsal: false,
     }
 }
 

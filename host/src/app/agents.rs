@@ -58,12 +58,12 @@ impl Agents {
 
 impl App {
     /// The settings of the agents' door.
-    pub const fn agent_settings(&self) -> &AgentSettings {
+    pub fn agent_settings(&self) -> &AgentSettings {
         &self.agents.settings
     }
 
     /// What the host signs with that agents carry between two calls. It outlives the process.
-    pub const fn agent_key(&self) -> &SecretString {
+    pub fn agent_key(&self) -> &SecretString {
         &self.agents.key
     }
 }

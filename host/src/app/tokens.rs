@@ -53,6 +53,11 @@ impl Tokens {
         Ok(tokens)
     }
 
+    /// None at all: nobody comes in.
+    pub(super) fn none() -> Self {
+        Self { kept: ArcSwap::default(), own: ArcSwapOption::default() }
+    }
+
     /// Who brings this token.
     pub(super) fn caller(&self, token: &str) -> Option<Caller> {
         let hash = hash(token);

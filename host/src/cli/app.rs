@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::connection::{Connection, Need};
 use crate::cli::job;
+use crate::cli::plan::{self, Planned, Way};
 use crate::cli::server::path_of;
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
@@ -42,7 +43,12 @@ pub(super) enum Command {
     },
     /// Install an app on a server, or deploy it anew, and watch how it goes
     #[command(after_help = INSTALL_EXAMPLES)]
-    Install(Install),
+    Install {
+        #[command(flatten)]
+        wanted: Install,
+        #[command(flatten)]
+        planned: Planned,
+    },
     /// List the apps of a server, with what it really runs of them
     #[command(after_help = "Examples:\n  windlass app installed web-1")]
     Installed {
@@ -52,18 +58,29 @@ pub(super) enum Command {
     /// Take an app away from a server and watch how it goes
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove {
-        /// The server
-        server: String,
-        /// The app
-        app: String,
-        /// Remove its volumes, databases and secrets too
-        #[arg(long)]
-        delete_data: bool,
+        #[command(flatten)]
+        wanted: Remove,
+        #[command(flatten)]
+        planned: Planned,
     },
+}
+
+/// An app that is to go from a server.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct Remove {
+    /// The server
+    server: String,
+    /// The app
+    app: String,
+    /// Remove its volumes, databases and secrets too
+    #[arg(long)]
+    delete_data: bool,
 }
 
 /// An app that somebody wants on a server.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Install {
     /// The server
     server: String,
@@ -84,16 +101,18 @@ pub(super) async fn run(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     let need = match command {
-        Command::Install(_) | Command::Remove { .. } => Need::Working,
+        Command::Install { .. } | Command::Remove { .. } => Need::Working,
         Command::List { .. } | Command::Installed { .. } => Need::Looking,
     };
     let host = Connection::open(&flags, need).await?;
     let done = match command {
         Command::List { category, search } => list(&host, (category, search), terminal).await,
-        Command::Install(wanted) => install(&host, wanted, terminal).await,
+        Command::Install { wanted, planned } => {
+            install(&host, wanted, planned.way()?, terminal).await
+        }
         Command::Installed { server } => installed(&host, &server, terminal).await,
-        Command::Remove { server, app, delete_data } => {
-            remove(&host, (&server, &app), delete_data, terminal).await
+        Command::Remove { wanted, planned } => {
+            remove(&host, &wanted, planned.way()?, terminal).await
         }
     };
     host.close().await;
@@ -133,7 +152,12 @@ async fn list(
     Ok(())
 }
 
-async fn install(host: &Connection, wanted: Install, terminal: &Terminal) -> Result<(), Refusal> {
+pub(super) async fn install(
+    host: &Connection,
+    wanted: Install,
+    way: Way,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
     let Install { server, app, config, config_file } = wanted;
     let path = format!("{}/apps", path_of(&server)?);
     let mut given = config_file.as_deref().map(read).transpose()?;
@@ -149,7 +173,10 @@ async fn install(host: &Connection, wanted: Install, terminal: &Terminal) -> Res
     if let (Value::Object(fields), Some(given)) = (&mut body, given) {
         fields.insert("config".to_owned(), Value::Object(given));
     }
-    let accepted = host.post(&path, &body).await?;
+    let accepted = host.post(&way.path(&path), &body).await?;
+    if way == Way::Tell {
+        return plan::tell(&accepted, terminal);
+    }
     let id = text(&accepted, "/job_id");
     terminal.say(&format!("Installing `{app}` on `{server}`: {id}"));
     for warning in accepted.get("warnings").and_then(Value::as_array).into_iter().flatten() {
@@ -188,19 +215,23 @@ async fn installed(host: &Connection, server: &str, terminal: &Terminal) -> Resu
     Ok(())
 }
 
-async fn remove(
+pub(super) async fn remove(
     host: &Connection,
-    (server, app): (&str, &str),
-    delete_data: bool,
+    wanted: &Remove,
+    way: Way,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
+    let Remove { server, app, delete_data } = wanted;
     let name: AppName = app.parse()?;
     let path = format!("{}/apps/{name}?delete_data={delete_data}", path_of(server)?);
-    let accepted = host.delete(&path).await?;
+    let accepted = host.delete(&way.path(&path)).await?;
+    if way == Way::Tell {
+        return plan::tell(&accepted, terminal);
+    }
     let id = text(&accepted, "/job_id");
     terminal.say(&format!("Removing `{name}` from `{server}`: {id}"));
     job::finish(host, &id, terminal).await?;
-    let rest = if delete_data { "" } else { " Its data is still on the server." };
+    let rest = if *delete_data { "" } else { " Its data is still on the server." };
     terminal.say(&format!("\nThe app `{name}` is gone.{rest}"));
     Ok(())
 }

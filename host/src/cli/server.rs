@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::connection::{Connection, Need};
 use crate::cli::job;
+use crate::cli::plan::{self, Planned, Way};
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
@@ -14,7 +15,12 @@ use crate::model::names::{ProviderKind, ServerName};
 pub(super) enum Command {
     /// Create a server and watch how it is made
     #[command(after_help = CREATE_EXAMPLES)]
-    Create(Create),
+    Create {
+        #[command(flatten)]
+        wanted: Create,
+        #[command(flatten)]
+        planned: Planned,
+    },
     /// List the servers
     #[command(after_help = "Examples:\n  windlass server list\n  windlass --json server list")]
     List,
@@ -26,18 +32,19 @@ pub(super) enum Command {
     },
     /// Make a server ready for apps (Docker, Swarm, Traefik, Portainer) and watch how it goes
     #[command(after_help = SETUP_EXAMPLES)]
-    Setup(Setup),
+    Setup {
+        #[command(flatten)]
+        wanted: Setup,
+        #[command(flatten)]
+        planned: Planned,
+    },
     /// Delete a server and watch how it goes
     #[command(after_help = DELETE_EXAMPLES)]
     Delete {
-        /// Its name
-        name: String,
-        /// Leave its DNS records
-        #[arg(long)]
-        keep_dns: bool,
-        /// Although apps hold data on it, or its provider cannot be sure that it is gone
-        #[arg(long)]
-        force: bool,
+        #[command(flatten)]
+        wanted: Delete,
+        #[command(flatten)]
+        planned: Planned,
     },
     /// Say whether a server is protected against being deleted
     #[command(after_help = PROTECT_EXAMPLES)]
@@ -99,6 +106,7 @@ pub(super) struct Exec {
 
 /// A server that somebody wants.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Create {
     /// 1 to 63 of a-z, 0-9 and -, with no dash at an end
     name: String,
@@ -119,8 +127,23 @@ pub(super) struct Create {
     keep_on_failure: bool,
 }
 
+/// A server that is to go.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(super) struct Delete {
+    /// Its name
+    name: String,
+    /// Leave its DNS records
+    #[arg(long)]
+    keep_dns: bool,
+    /// Although apps hold data on it, or its provider cannot be sure that it is gone
+    #[arg(long)]
+    force: bool,
+}
+
 /// How a server is set up.
 #[derive(clap::Args)]
+#[group(skip)]
 pub(super) struct Setup {
     /// Its name
     name: String,
@@ -148,7 +171,7 @@ pub(super) async fn run(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     let need = match command {
-        Command::Create(_) | Command::Setup(_) | Command::Delete { .. } => Need::Working,
+        Command::Create { .. } | Command::Setup { .. } | Command::Delete { .. } => Need::Working,
         Command::List
         | Command::Show { .. }
         | Command::Protect { .. }
@@ -157,13 +180,14 @@ pub(super) async fn run(
     };
     let host = Connection::open(&flags, need).await?;
     let done = match command {
-        Command::Create(wanted) => create(&host, wanted, terminal).await,
+        Command::Create { wanted, planned } => {
+            create(&host, wanted, planned.way()?, terminal).await
+        }
         Command::List => list(&host, terminal).await,
         Command::Show { name } => show(&host, &name, terminal).await,
-        Command::Setup(wanted) => setup(&host, wanted, terminal).await,
-        Command::Delete { name, keep_dns, force } => {
-            let how = format!("keep_dns={keep_dns}&force={force}");
-            delete(&host, &name, &how, terminal).await
+        Command::Setup { wanted, planned } => setup(&host, wanted, planned.way()?, terminal).await,
+        Command::Delete { wanted, planned } => {
+            delete(&host, &wanted, planned.way()?, terminal).await
         }
         Command::Protect { name, protection } => protect(&host, &name, &protection, terminal).await,
         Command::Exec(wanted) => exec(&host, &wanted, terminal).await,
@@ -173,7 +197,12 @@ pub(super) async fn run(
     done
 }
 
-async fn create(host: &Connection, wanted: Create, terminal: &Terminal) -> Result<(), Refusal> {
+pub(super) async fn create(
+    host: &Connection,
+    wanted: Create,
+    way: Way,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
     let (server_type, region) = size_and_place(host, &wanted).await?;
     let mut body = json!({
         "name": wanted.name,
@@ -187,7 +216,10 @@ async fn create(host: &Connection, wanted: Create, terminal: &Terminal) -> Resul
     if let (Some(fields), true) = (body.as_object_mut(), wanted.keep_on_failure) {
         fields.insert("keep_on_failure".to_owned(), Value::Bool(true));
     }
-    let accepted = host.post("/api/servers", &body).await?;
+    let accepted = host.post(&way.path("/api/servers"), &body).await?;
+    if way == Way::Tell {
+        return plan::tell(&accepted, terminal);
+    }
     let name = &wanted.name;
     terminal.say(&format!("Creating `{name}` ({server_type} in {region}): {}", id_of(&accepted)));
     job::finish(host, &id_of(&accepted), terminal).await?;
@@ -258,7 +290,12 @@ async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), 
     Ok(())
 }
 
-async fn setup(host: &Connection, wanted: Setup, terminal: &Terminal) -> Result<(), Refusal> {
+pub(super) async fn setup(
+    host: &Connection,
+    wanted: Setup,
+    way: Way,
+    terminal: &Terminal,
+) -> Result<(), Refusal> {
     let mut body = json!({
         "ssl_email": wanted.email,
         "timezone": wanted.timezone,
@@ -269,7 +306,11 @@ async fn setup(host: &Connection, wanted: Setup, terminal: &Terminal) -> Result<
             fields.insert(name.to_owned(), Value::String(value));
         }
     }
-    let accepted = host.post(&format!("{}/setup", path_of(&wanted.name)?), &body).await?;
+    let path = way.path(&format!("{}/setup", path_of(&wanted.name)?));
+    let accepted = host.post(&path, &body).await?;
+    if way == Way::Tell {
+        return plan::tell(&accepted, terminal);
+    }
     let (name, job) = (&wanted.name, id_of(&accepted));
     terminal.say(&format!("Setting `{name}` up: {job}"));
     job::finish(host, &job, terminal).await?;
@@ -279,13 +320,18 @@ async fn setup(host: &Connection, wanted: Setup, terminal: &Terminal) -> Result<
     Ok(())
 }
 
-async fn delete(
+pub(super) async fn delete(
     host: &Connection,
-    name: &str,
-    how: &str,
+    wanted: &Delete,
+    way: Way,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
-    let accepted = host.delete(&format!("{}?{how}", path_of(name)?)).await?;
+    let Delete { name, keep_dns, force } = wanted;
+    let path = format!("{}?keep_dns={keep_dns}&force={force}", path_of(name)?);
+    let accepted = host.delete(&way.path(&path)).await?;
+    if way == Way::Tell {
+        return plan::tell(&accepted, terminal);
+    }
     terminal.say(&format!("Deleting `{name}`: {}", id_of(&accepted)));
     job::finish(host, &id_of(&accepted), terminal).await?;
     terminal.say(&format!("\nThe server `{name}` is gone."));

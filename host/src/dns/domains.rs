@@ -1,6 +1,7 @@
 //! Whose zones this host works on: Cloudflare's with the credentials that are configured, built
 //! anew when those change, or the sandbox's.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::dns::Zones;
 use crate::dns::cloudflare::{self, Access, Cloudflare};
 use crate::dns::marker::{Marker, Owner};
+use crate::dns::rehearsal::Rehearsal;
 use crate::dns::sandbox::Sandbox;
 use crate::model::failure::Failure;
 use crate::model::names::Identity;
@@ -47,6 +49,15 @@ pub struct Domains {
     owner: Owner,
     sandbox: Arc<Sandbox>,
     built: Mutex<Option<Arc<dyn Zones>>>,
+    /// Where these are those of a rehearsal.
+    rehearsed: Option<Rehearsed>,
+}
+
+/// The domains that something is rehearsed for, and what would become of their zones: those of
+/// simulated servers, and the others.
+struct Rehearsed {
+    real: Arc<Domains>,
+    zones: Mutex<BTreeMap<bool, Arc<dyn Zones>>>,
 }
 
 /// What is sealed. Has no `Debug`.
@@ -90,12 +101,37 @@ impl Domains {
         let owner = Owner::new(id.expose_secret());
         let path = settings.home.join("sandbox").join("dns").join("zones.json");
         let sandbox = Arc::new(Sandbox::new(path, owner.clone()));
-        Ok(Self { settings, store, vault, owner, sandbox, built: Mutex::default() })
+        Ok(Self {
+            settings,
+            store,
+            vault,
+            owner,
+            sandbox,
+            built: Mutex::default(),
+            rehearsed: None,
+        })
+    }
+
+    /// The domains of a rehearsal: the same zones, in which nothing is done.
+    #[must_use]
+    pub fn rehearsal(real: &Arc<Self>) -> Self {
+        Self {
+            settings: real.settings.clone(),
+            store: real.store.clone(),
+            vault: real.vault.clone(),
+            owner: real.owner.clone(),
+            sandbox: real.sandbox.clone(),
+            built: Mutex::default(),
+            rehearsed: Some(Rehearsed { real: real.clone(), zones: Mutex::default() }),
+        }
     }
 
     /// The zones to work on: the sandbox's for a job whose server is simulated, so that no real
     /// name ever points at nothing, else Cloudflare's.
     pub async fn of(&self, is_simulated: bool) -> Result<Arc<dyn Zones>, Failure> {
+        if let Some(rehearsed) = &self.rehearsed {
+            return rehearsed.of(is_simulated).await;
+        }
         if is_simulated {
             return Ok(self.sandbox.clone());
         }
@@ -160,6 +196,19 @@ impl Domains {
             OneWay::Key { email, api_key } => Access::Key { email, key: api_key.0 },
         };
         Ok(Some((access, endpoint)))
+    }
+}
+
+impl Rehearsed {
+    async fn of(&self, is_simulated: bool) -> Result<Arc<dyn Zones>, Failure> {
+        let mut known = self.zones.lock().await;
+        if let Some(zones) = known.get(&is_simulated) {
+            return Ok(zones.clone());
+        }
+        let real = Box::pin(self.real.of(is_simulated)).await?;
+        let zones: Arc<dyn Zones> = Arc::new(Rehearsal::of(real));
+        known.insert(is_simulated, zones.clone());
+        Ok(zones)
     }
 }
 

@@ -14,12 +14,19 @@ const TICK: SignedDuration = SignedDuration::from_micros(1);
 pub struct JobClock {
     started: Timestamp,
     now: Mutex<Timestamp>,
+    /// Whether whoever waits is told at once that the time is over.
+    is_hurried: bool,
 }
 
 impl JobClock {
     /// A clock that shows the time at which the job was first started.
     pub const fn new(started: Timestamp) -> Self {
-        Self { started, now: Mutex::new(started) }
+        Self { started, now: Mutex::new(started), is_hurried: false }
+    }
+
+    /// The same, with nothing to wait for: its time passes as fast as it is asked to.
+    pub const fn hurried(started: Timestamp) -> Self {
+        Self { started, now: Mutex::new(started), is_hurried: true }
     }
 
     /// What it shows, without moving it.
@@ -36,7 +43,7 @@ impl JobClock {
     /// Waits in real time until it would show this, and shows it then.
     pub async fn wait_until(&self, at: Timestamp) {
         let rest = at.duration_since(Timestamp::now());
-        if let Ok(rest) = Duration::try_from(rest) {
+        if let (Ok(rest), false) = (Duration::try_from(rest), self.is_hurried) {
             tokio::time::sleep(rest).await;
         }
         self.advance(at);

@@ -50,6 +50,8 @@ pub struct Outside {
     pub boundaries: Boundaries,
     /// Sign-ins at the Portainers of servers.
     pub portainers: Arc<Tokens>,
+    /// Whether nothing real may be touched: all of it only shows what would be done.
+    pub is_rehearsal: bool,
 }
 
 /// Tells a run to stop.
@@ -125,13 +127,15 @@ impl JobContext {
     ) -> Self {
         let started = record.started_at.unwrap_or(record.created_at);
         let started = journal.clock().unwrap_or(started);
+        let clock =
+            if outside.is_rehearsal { JobClock::hurried(started) } else { JobClock::new(started) };
         Self {
             record,
             outside,
             masks: journal.masks(),
             masked: OnceCell::new(),
             journal: Mutex::new(journal),
-            clock: Arc::new(JobClock::new(started)),
+            clock: Arc::new(clock),
             grants,
             limits: Limits::default(),
             signals,

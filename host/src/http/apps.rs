@@ -2,16 +2,20 @@
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::app::access::{Operator, Reader};
+use crate::app::access::Reader;
 use crate::app::apps::live::{InstalledApp, LiveStatus};
 use crate::app::apps::{CatalogueApp, CatalogueQuery, Installation, WantedApp};
+use crate::app::plan::Plan;
+use crate::app::plan::intended::Intended;
 use crate::http::error::{ErrorBody, Problem};
 use crate::http::jobs::JobAccepted;
+use crate::http::planning::{Answered, PlanQuery, Planner};
 use crate::http::request::{BothInPath, InPath, InQuery, JsonBody, Key};
 use crate::model::app::AppStatus;
 use crate::model::job::{JobStatus, PluginPin};
@@ -132,6 +136,12 @@ pub(super) struct RemoveQuery {
     /// Whether its volumes, databases and secrets go too. Nothing brings them back.
     #[param(default = false)]
     delete_data: Option<bool>,
+    /// Whether to tell only what would be done: the answer is a plan (200), and nothing happens.
+    #[param(default = false)]
+    plan: Option<bool>,
+    /// The `plan_hash` of a plan: the job starts only if it would still do just that.
+    #[param(example = "3f1c0d9be27a4c51")]
+    if_plan: Option<String>,
 }
 
 /// Lists the apps that can be installed.
@@ -148,25 +158,32 @@ pub(super) async fn list_catalogue(
 
 /// Makes a job that deploys an app, and jobs for what it needs and is not there.
 #[utoipa::path(post, path = "/api/servers/{name}/apps", tag = "apps", security(("token" = [])),
-    params(("name" = String, Path, description = "The server", example = "prod-01"),
+    params(("name" = String, Path, description = "The server", example = "prod-01"), PlanQuery,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255,
             description = "The same key with the same body is the same job, for 24 h")),
     request_body = InstallApp,
     responses((status = 202, description = "The jobs are on disk", body = InstallAccepted),
-        (status = 409, description = "`server_not_ready`: set it up first; `server_busy`; \
+        (status = 200, description = "With `plan=true`: nothing was done", body = Plan),
+        (status = 409, description = "`plan_changed`; `server_not_ready`: set it up first; `server_busy`; \
             `app_busy`: another job changes the app, or one that it needs; `name_taken`; \
             `no_plugin`: nothing provides an app that it needs", body = ErrorBody),
         (status = 422, description = "The app or its configuration is wrong, and \
             `details.fields` says where; `dependency_cycle`; `not_enough_memory`",
             body = ErrorBody)))]
 pub(super) async fn install_app(
-    operator: Operator,
+    planner: Planner,
     InPath(server): InPath<ServerName>,
+    InQuery(query): InQuery<PlanQuery>,
     JsonBody { value, key }: JsonBody<InstallApp>,
-) -> Result<(StatusCode, Json<InstallAccepted>), Problem> {
+) -> Result<Response, Problem> {
     let wanted = WantedApp { name: value.app_name, config: value.config };
-    let installation = operator.install_app(&server, &wanted, key).await?;
-    Ok((StatusCode::ACCEPTED, Json(InstallAccepted::from(installation))))
+    let intended = Intended::InstallApp(server, wanted);
+    Ok(match planner.answer(query, &intended, key).await? {
+        Answered::Told(plan) => plan,
+        Answered::Begun(begun) => {
+            (StatusCode::ACCEPTED, Json(InstallAccepted::from(begun))).into_response()
+        }
+    })
 }
 
 /// Lists the apps of a server, with what it really runs of them.
@@ -189,18 +206,20 @@ pub(super) async fn list_installed(
         ("Idempotency-Key" = Option<String>, Header, max_length = 255,
             description = "The same key for the same app is the same job, for 24 h")),
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
-        (status = 409, description = "`app_required_by`: `details.required_by` names the apps \
+        (status = 200, description = "With `plan=true`: nothing was done", body = Plan),
+        (status = 409, description = "`plan_changed`; `app_required_by`: `details.required_by` names the apps \
             that need it; `app_busy`: a job changes it; `server_busy`; `no_plugin`",
             body = ErrorBody)))]
 pub(super) async fn remove_app(
-    operator: Operator,
+    planner: Planner,
     BothInPath(server, app): BothInPath<ServerName, AppName>,
     InQuery(query): InQuery<RemoveQuery>,
     Key(key): Key,
-) -> Result<(StatusCode, Json<JobAccepted>), Problem> {
+) -> Result<Response, Problem> {
     let delete_data = query.delete_data.unwrap_or(false);
-    let job = operator.remove_app(&server, &app, delete_data, key).await?;
-    Ok(JobAccepted::new(job, "App removal started"))
+    let intended = Intended::RemoveApp { server, app, delete_data };
+    let query = PlanQuery { plan: query.plan, if_plan: query.if_plan };
+    planner.one_job(query, &intended, key, "App removal started").await
 }
 
 impl From<Installation> for InstallAccepted {

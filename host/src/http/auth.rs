@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use crate::app::App;
 use crate::app::access::{Admin, Operator, Reader};
 use crate::http::error::Problem;
+use crate::http::planning;
 
 impl FromRequestParts<Arc<App>> for Reader {
     type Rejection = Problem;
@@ -32,7 +33,9 @@ impl FromRequestParts<Arc<App>> for Operator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        Ok(Reader::from_request_parts(parts, app).await?.operator()?)
+        let operator = Reader::from_request_parts(parts, app).await?.operator()?;
+        planning::refuse(parts)?;
+        Ok(operator)
     }
 }
 
@@ -40,6 +43,8 @@ impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        Ok(Reader::from_request_parts(parts, app).await?.admin()?)
+        let admin = Reader::from_request_parts(parts, app).await?.admin()?;
+        planning::refuse(parts)?;
+        Ok(admin)
     }
 }

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::access::{Admin, Operator, Reader};
+use crate::app::plan::Plan;
+use crate::app::plan::intended::Intended;
 use crate::app::servers::{Deletion, WantedCommand, WantedServer};
 use crate::error::{Error, FieldError};
 use crate::http::error::{ErrorBody, Problem};
 use crate::http::jobs::JobAccepted;
+use crate::http::planning::{PlanQuery, Planner};
 use crate::http::request::{InPath, InQuery, JsonBody, Key};
 use crate::model::names::{ProviderKind, ServerName};
 use crate::model::server::{AppsOnIt, Protection, Server};
@@ -79,6 +82,18 @@ pub(super) struct DeleteQuery {
     /// not even its SSH key, as when the token is of another project.
     #[param(default = false)]
     force: Option<bool>,
+    /// Whether to tell only what would be done: the answer is a plan (200), and nothing happens.
+    #[param(default = false)]
+    plan: Option<bool>,
+    /// The `plan_hash` of a plan: the job starts only if it would still do just that.
+    #[param(example = "3f1c0d9be27a4c51")]
+    if_plan: Option<String>,
+}
+
+impl From<DeleteQuery> for PlanQuery {
+    fn from(query: DeleteQuery) -> Self {
+        Self { plan: query.plan, if_plan: query.if_plan }
+    }
 }
 
 /// What is to be said of a server.
@@ -117,18 +132,20 @@ pub(super) struct ExecBody {
 /// Makes a job that creates a server.
 #[utoipa::path(post, path = "/api/servers", tag = "servers", security(("token" = [])),
     request_body = CreateServer,
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+    params(PlanQuery, ("Idempotency-Key" = Option<String>, Header, max_length = 255,
         description = "The same key with the same body is the same job, for 24 h")),
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
-        (status = 409, description = "`server_exists`, or `provider_not_configured`",
-            body = ErrorBody),
+        (status = 200, description = "With `plan=true`: nothing was done", body = Plan),
+        (status = 409, description = "`server_exists`, `provider_not_configured`, or \
+            `plan_changed`", body = ErrorBody),
         (status = 429, description = "The provider limits its callers", body = ErrorBody),
         (status = 502, description = "The provider does not say what it offers", body = ErrorBody),
         (status = 504, description = "The provider takes too long", body = ErrorBody)))]
 pub(super) async fn create_server(
-    operator: Operator,
+    planner: Planner,
+    InQuery(query): InQuery<PlanQuery>,
     JsonBody { value, key }: JsonBody<CreateServer>,
-) -> Result<(StatusCode, Json<JobAccepted>), Problem> {
+) -> Result<Response, Problem> {
     let name = value.name.parse().map_err(|why| Error::invalid_name("/name", &why))?;
     let wanted = WantedServer {
         name,
@@ -139,8 +156,8 @@ pub(super) async fn create_server(
         ssh_keys: value.ssh_keys,
         keep_on_failure: value.keep_on_failure,
     };
-    let job = operator.create_server(wanted, key).await?;
-    Ok(JobAccepted::new(job, "Server creation started"))
+    let intended = Intended::CreateServer(wanted);
+    planner.one_job(query, &intended, key, "Server creation started").await
 }
 
 /// Lists all servers.
@@ -183,21 +200,22 @@ pub(super) async fn change_server(
         ("Idempotency-Key" = Option<String>, Header, max_length = 255,
             description = "The same key for the same server is the same job, for 24 h")),
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
+        (status = 200, description = "With `plan=true`: nothing was done", body = Plan),
         (status = 409, description = "`server_busy`: it is being deleted already; \
-            `server_has_apps`: their data would be lost; `deletion_protected`: somebody said that \
+            `plan_changed`; `server_has_apps`: their data would be lost; `deletion_protected`: somebody said that \
             it shall stay",
             body = ErrorBody)))]
 pub(super) async fn delete_server(
-    operator: Operator,
+    planner: Planner,
     InPath(name): InPath<ServerName>,
     InQuery(query): InQuery<DeleteQuery>,
     Key(key): Key,
-) -> Result<(StatusCode, Json<JobAccepted>), Problem> {
+) -> Result<Response, Problem> {
     let force = query.force.unwrap_or(false);
     let apps = if force { AppsOnIt::Lose } else { AppsOnIt::Refuse };
     let how = Deletion { keep_dns: query.keep_dns.unwrap_or(false), apps, force };
-    let job = operator.delete_server(name, how, key).await?;
-    Ok(JobAccepted::new(job, "Server deletion started"))
+    let (plan, intended) = (PlanQuery::from(query), Intended::DeleteServer(name, how));
+    planner.one_job(plan, &intended, key, "Server deletion started").await
 }
 
 /// Runs a command on a server and waits for its end.

@@ -1,15 +1,16 @@
 //! `/api/servers/{name}/setup`: making a server ready for apps.
 
-use axum::Json;
-use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::access::Operator;
+use crate::app::plan::Plan;
+use crate::app::plan::intended::Intended;
 use crate::app::setup::WantedSetup;
 use crate::http::error::{ErrorBody, Problem};
 use crate::http::jobs::JobAccepted;
-use crate::http::request::{InPath, JsonBody};
+use crate::http::planning::{PlanQuery, Planner};
+use crate::http::request::{InPath, InQuery, JsonBody};
 use crate::model::names::ServerName;
 
 /// How a server is set up.
@@ -46,17 +47,20 @@ fn livchat_network() -> String {
 /// Makes a job that sets a server up: Docker, Swarm, Traefik, Portainer, names.
 #[utoipa::path(post, path = "/api/servers/{name}/setup", tag = "servers",
     security(("token" = [])),
-    params(("name" = String, Path, description = "The server", example = "prod-01"),
+    params(("name" = String, Path, description = "The server", example = "prod-01"), PlanQuery,
         ("Idempotency-Key" = Option<String>, Header, max_length = 255,
             description = "The same key with the same body is the same job, for 24 h")),
     request_body = SetupServer,
     responses((status = 202, description = "The job is on disk", body = JobAccepted),
-        (status = 409, description = "`server_busy`: it is being deleted", body = ErrorBody)))]
+        (status = 200, description = "With `plan=true`: nothing was done", body = Plan),
+        (status = 409, description = "`server_busy`: it is being deleted; `name_taken`; \
+            `plan_changed`", body = ErrorBody)))]
 pub(super) async fn setup_server(
-    operator: Operator,
+    planner: Planner,
     InPath(name): InPath<ServerName>,
+    InQuery(query): InQuery<PlanQuery>,
     JsonBody { value, key }: JsonBody<SetupServer>,
-) -> Result<(StatusCode, Json<JobAccepted>), Problem> {
+) -> Result<Response, Problem> {
     let wanted = WantedSetup {
         ssl_email: value.ssl_email,
         zone_name: value.zone_name,
@@ -64,6 +68,6 @@ pub(super) async fn setup_server(
         timezone: value.timezone,
         network_name: value.network_name,
     };
-    let job = operator.setup_server(name, wanted, key).await?;
-    Ok(JobAccepted::new(job, "Server setup started"))
+    let intended = Intended::SetUpServer(name, wanted);
+    planner.one_job(query, &intended, key, "Server setup started").await
 }

@@ -16,7 +16,7 @@ use crate::effects::journal::Journal;
 use crate::effects::slots::Slot;
 use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
-use crate::model::job::{Finished, Job, Outcome, Running};
+use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
 use crate::model::journal::{Event, LogLevel, LogSource, NewEntry};
 use crate::model::names::{Identity, ServerName};
 use crate::plugins::catalog::{Catalog, CatalogError};
@@ -125,7 +125,7 @@ impl Runner {
         let operation = &job.record.operation;
         let plugin = match &job.record.plugin {
             Some(pin) => self.catalog.find(&pin.digest).await?,
-            None => match (self.catalog.for_job(operation, &job.record.id), app) {
+            None => match (self.chosen(&job.record), app) {
                 (None, Some(app)) => {
                     let deployed_with = self.catalog.find(&app.plugin.digest).await?;
                     deployed_with.filter(|plugin| plugin.operations.contains(operation))
@@ -133,10 +133,19 @@ impl Runner {
                 (active, _) => active,
             },
         };
-        if let Some(plugin) = &plugin {
+        if let Some(plugin) = plugin.as_ref().filter(|_| !self.outside.is_rehearsal) {
             self.catalog.keep(plugin).await?;
         }
         Ok(plugin)
+    }
+
+    /// What a new job runs. A rehearsal is of what most jobs do: nothing is tried in it.
+    fn chosen(&self, job: &JobRecord) -> Option<Arc<Plugin>> {
+        if self.outside.is_rehearsal {
+            self.catalog.active(&job.operation)
+        } else {
+            self.catalog.for_job(&job.operation, &job.id)
+        }
     }
 
     /// What the plugin may do in this job. An app's jobs are about that app alone.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::app::repeats::Asked;
 use crate::error::Error;
 use crate::mcp::call::Call;
-use crate::mcp::schema::{Field, Kind, gives};
+use crate::mcp::schema::{Field, Kind, gives, may_give};
 
 /// The longest JSON of an answer, in bytes.
 pub(super) const LONGEST: usize = 20_000;
@@ -24,15 +24,16 @@ pub(super) enum Answer {
     Goes(CreateTaskResult),
 }
 
-/// What every tool gives that starts a job.
-pub(super) const STARTED: [Field; 7] = [
-    gives("job_id", Kind::Text),
+/// What every tool gives that starts a job. Where it only tells what it would do, there is none.
+pub(super) const STARTED: [Field; 8] = [
+    may_give("job_id", Kind::Text),
     gives("type", Kind::Text),
     gives("status", Kind::Text),
     gives("target", Kind::Text),
-    gives("deduplicated", Kind::Boolean),
-    gives("log_uri", Kind::Text),
+    may_give("deduplicated", Kind::Boolean),
+    may_give("log_uri", Kind::Text),
     gives("next", Kind::Text),
+    may_give("plan_hash", Kind::Text),
 ];
 
 /// A job that a tool started.

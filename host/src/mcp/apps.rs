@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::app::access::Scope;
 use crate::app::apps::live::{InstalledApp, LiveStatus};
 use crate::app::apps::{CatalogueApp, CatalogueQuery, WantedApp};
+use crate::app::plan::intended::Intended;
 use crate::app::repeats::Asked;
 use crate::error::{Error, ErrorKind};
 use crate::mcp::Server;
@@ -13,6 +14,7 @@ use crate::mcp::answer::{Answer, Begun, STARTED};
 use crate::mcp::call::Call;
 use crate::mcp::confirmation::{Question, Verdict};
 use crate::mcp::page::{self, CURSOR, LIMIT};
+use crate::mcp::planning::{self, IF_PLAN, PLAN, Wish};
 use crate::mcp::schema::{Field, Kind, gives, may_give, needs, takes};
 use crate::mcp::servers::named;
 use crate::mcp::tools::{Definition, Nature};
@@ -90,6 +92,8 @@ pub(super) const INSTALL: Definition = Definition {
             Kind::Object,
             words("Ver listar-apps-disponiveis", "See listar-apps-disponiveis"),
         ),
+        PLAN,
+        IF_PLAN,
     ],
     gives: &INSTALLING,
 };
@@ -115,15 +119,17 @@ pub(super) const REMOVE: Definition = Definition {
             words("app_name, dito pela pessoa", "app_name, by the person"),
         ),
         takes("delete_data", Kind::Boolean, words("Apagar os dados", "Delete its data")),
+        PLAN,
+        IF_PLAN,
     ],
     gives: &STARTED,
 };
 
 /// What is said of a job that installs an app.
-const INSTALLING: [Field; 9] = {
-    let [id, kind, status, target, again, log, next] = STARTED;
+const INSTALLING: [Field; 10] = {
+    let [id, kind, status, target, again, log, next, plan] = STARTED;
     let (before, warnings) = (gives("depends_on", Kind::Texts), gives("warnings", Kind::Texts));
-    [id, kind, status, target, again, log, next, before, warnings]
+    [id, kind, status, target, again, log, next, plan, before, warnings]
 };
 
 #[derive(Deserialize)]
@@ -150,6 +156,8 @@ struct Install {
     name: String,
     app_name: String,
     config: Option<Map<String, Value>>,
+    plan: Option<bool>,
+    if_plan: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +167,8 @@ struct Remove {
     app_name: String,
     confirm: Option<String>,
     delete_data: Option<bool>,
+    plan: Option<bool>,
+    if_plan: Option<String>,
 }
 
 /// An app of the catalogue in short.
@@ -273,13 +283,17 @@ pub(super) async fn installed(call: &Call<'_>) -> Result<Answer, Error> {
 
 /// Starts the job that installs an app.
 pub(super) async fn install(call: &Call<'_>) -> Result<Answer, Error> {
-    let Install { name, app_name, config } = call.arguments()?;
+    let Install { name, app_name, config, plan, if_plan } = call.arguments()?;
     let server = named(&name)?;
+    let told = (format!("deploy_app:{app_name}"), format!("{server}/{app_name}"));
     let wanted = WantedApp { name: app_name, config: config.map(Value::Object) };
-    let done = call.operator()?.install_app(&server, &wanted, None).await?;
+    let (intended, wish) = (Intended::InstallApp(server, wanted), Wish { plan, if_plan });
+    if wish.tells() {
+        return planning::tell(call, &intended, told).await;
+    }
+    let done = wish.begin(&call.operator()?, &intended).await?;
     let asked = Asked { job: done.job, before: done.deduplicated };
-    let app = &wanted.name;
-    let begun = Begun::new(call, format!("deploy_app:{app}"), format!("{server}/{app}"), asked);
+    let begun = Begun::new(call, told.0, told.1, asked);
     let log = begun.log();
     let (depends_on, warnings) = (done.depends_on, done.warnings);
     Answer::with_links(&Installing { begun, depends_on, warnings }, vec![log])
@@ -287,11 +301,17 @@ pub(super) async fn install(call: &Call<'_>) -> Result<Answer, Error> {
 
 /// Starts the job that removes an app, once it is known that somebody wants that.
 pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Error> {
-    let Remove { name, app_name, confirm, delete_data } = call.arguments()?;
+    let Remove { name, app_name, confirm, delete_data, plan, if_plan } = call.arguments()?;
     let (server, app) = (named(&name)?, app_named(&app_name)?);
     let delete_data = delete_data.unwrap_or(false);
     let operator = call.operator()?;
     let record = operator.removable_app(&server, &app).await?;
+    let told = (format!("delete_app:{app}"), format!("{server}/{app}"));
+    let intended = Intended::RemoveApp { server: server.clone(), app: app.clone(), delete_data };
+    let wish = Wish { plan, if_plan };
+    if wish.tells() {
+        return planning::tell(call, &intended, told).await;
+    }
     let flag = if delete_data { " --delete-data" } else { "" };
     let question = Question {
         name: app.as_str(),
@@ -302,9 +322,9 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Error> {
         Verdict::Asks(asking) => return Ok(Answer::Asks(asking)),
         Verdict::Confirmed => {}
     }
-    let job = operator.remove_app(&server, &app, delete_data, None).await?;
-    let (kind, target) = (format!("delete_app:{app}"), format!("{server}/{app}"));
-    Answer::started(&Begun::new(call, kind, target, operator.asked(job)))
+    let begun = wish.begin(&operator, &intended).await?;
+    let asked = Asked { job: begun.job, before: begun.deduplicated };
+    Answer::started(&Begun::new(call, told.0, told.1, asked))
 }
 
 /// What would be lost.

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::app::access::Scope;
+use crate::app::plan::intended::Intended;
+use crate::app::repeats::Asked;
 use crate::app::servers::{Deletion, WantedCommand, WantedServer};
 use crate::error::Error;
 use crate::mcp::answer::{Answer, Begun, STARTED, plain, tail};
 use crate::mcp::call::Call;
 use crate::mcp::confirmation::{Question, Verdict};
 use crate::mcp::page::{self, CURSOR, LIMIT};
+use crate::mcp::planning::{self, IF_PLAN, PLAN, Wish};
 use crate::mcp::schema::{Kind, gives, may_give, needs, takes};
 use crate::mcp::tools::{Definition, Nature};
 use crate::mcp::words::words;
@@ -44,6 +47,8 @@ pub(super) const CREATE: Definition = Definition {
             Kind::OneOf(&["hetzner", "digitalocean", "docker", "sandbox"]),
             words("", ""),
         ),
+        PLAN,
+        IF_PLAN,
     ],
     gives: &STARTED,
 };
@@ -149,6 +154,8 @@ pub(super) const DESTROY: Definition = Definition {
             words("O nome de novo, dito pela pessoa", "The name again, as the person says it"),
         ),
         takes("keep_dns", Kind::Boolean, words("Manter os nomes DNS", "Keep its DNS names")),
+        PLAN,
+        IF_PLAN,
     ],
     gives: &STARTED,
 };
@@ -161,6 +168,8 @@ struct Create {
     region: String,
     image: Option<String>,
     provider: Option<ProviderKind>,
+    plan: Option<bool>,
+    if_plan: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +200,8 @@ struct Destroy {
     name: String,
     confirm: Option<String>,
     keep_dns: Option<bool>,
+    plan: Option<bool>,
+    if_plan: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -258,9 +269,25 @@ pub(super) async fn create(call: &Call<'_>) -> Result<Answer, Error> {
         ssh_keys: Vec::new(),
         keep_on_failure: false,
     };
-    let operator = call.operator()?;
-    let job = operator.create_server(wanted, None).await?;
-    Answer::started(&Begun::new(call, "create_server", name, operator.asked(job)))
+    let intended = Intended::CreateServer(wanted);
+    let wish = Wish { plan: asked.plan, if_plan: asked.if_plan };
+    start(call, &wish, &intended, "create_server", &name).await
+}
+
+/// Starts a job about a server, or tells what it would do.
+pub(super) async fn start(
+    call: &Call<'_>,
+    wish: &Wish,
+    intended: &Intended,
+    operation: &str,
+    name: &ServerName,
+) -> Result<Answer, Error> {
+    if wish.tells() {
+        return planning::tell(call, intended, (operation.to_owned(), name.to_string())).await;
+    }
+    let begun = wish.begin(&call.operator()?, intended).await?;
+    let asked = Asked { job: begun.job, before: begun.deduplicated };
+    Answer::started(&Begun::new(call, operation, name.as_str(), asked))
 }
 
 /// Lists servers.
@@ -325,11 +352,17 @@ pub(super) async fn execute(call: &Call<'_>) -> Result<Answer, Error> {
 
 /// Starts the job that destroys a server, once it is known that somebody wants that.
 pub(super) async fn destroy(call: &Call<'_>) -> Result<Answer, Error> {
-    let Destroy { name, confirm, keep_dns } = call.arguments()?;
+    let Destroy { name, confirm, keep_dns, plan, if_plan } = call.arguments()?;
     let name = named(&name)?;
     let operator = call.operator()?;
     // Nobody is asked about what cannot be anyway.
     let server = operator.unprotected_server(&name).await?;
+    let keep_dns = keep_dns.unwrap_or(false);
+    let how = Deletion { keep_dns, apps: AppsOnIt::LoseUnprotected, force: false };
+    let (intended, wish) = (Intended::DeleteServer(name.clone(), how), Wish { plan, if_plan });
+    if wish.tells() {
+        return start(call, &wish, &intended, "delete_server", &name).await;
+    }
     let question = Question {
         name: name.as_str(),
         lost: lost(call, &server),
@@ -339,10 +372,7 @@ pub(super) async fn destroy(call: &Call<'_>) -> Result<Answer, Error> {
         Verdict::Asks(asking) => return Ok(Answer::Asks(asking)),
         Verdict::Confirmed => {}
     }
-    let keep_dns = keep_dns.unwrap_or(false);
-    let how = Deletion { keep_dns, apps: AppsOnIt::LoseUnprotected, force: false };
-    let job = operator.delete_server(name.clone(), how, None).await?;
-    Answer::started(&Begun::new(call, "delete_server", name, operator.asked(job)))
+    start(call, &wish, &intended, "delete_server", &name).await
 }
 
 /// What would be lost.

@@ -3,12 +3,14 @@
 use serde::Deserialize;
 
 use crate::app::access::Scope;
+use crate::app::plan::intended::Intended;
 use crate::app::setup::WantedSetup;
 use crate::error::Error;
-use crate::mcp::answer::{Answer, Begun, STARTED};
+use crate::mcp::answer::{Answer, STARTED};
 use crate::mcp::call::Call;
+use crate::mcp::planning::{IF_PLAN, PLAN, Wish};
 use crate::mcp::schema::{Kind, needs, takes};
-use crate::mcp::servers::named;
+use crate::mcp::servers::{self, named};
 use crate::mcp::tools::{Definition, Nature};
 use crate::mcp::words::words;
 
@@ -43,6 +45,8 @@ pub(super) const SET_UP: Definition = Definition {
             Kind::Text,
             words("Padrão livchat_network", "Default livchat_network"),
         ),
+        PLAN,
+        IF_PLAN,
     ],
     gives: &STARTED,
 };
@@ -56,6 +60,8 @@ struct SetUp {
     subdomain: Option<String>,
     timezone: Option<String>,
     network_name: Option<String>,
+    plan: Option<bool>,
+    if_plan: Option<String>,
 }
 
 /// Starts the job.
@@ -69,7 +75,7 @@ pub(super) async fn set_up(call: &Call<'_>) -> Result<Answer, Error> {
         timezone: asked.timezone.unwrap_or_else(|| "Etc/UTC".to_owned()),
         network_name: asked.network_name.unwrap_or_else(|| "livchat_network".to_owned()),
     };
-    let operator = call.operator()?;
-    let job = operator.setup_server(name.clone(), wanted, None).await?;
-    Answer::started(&Begun::new(call, "setup_server", name, operator.asked(job)))
+    let intended = Intended::SetUpServer(name.clone(), wanted);
+    let wish = Wish { plan: asked.plan, if_plan: asked.if_plan };
+    servers::start(call, &wish, &intended, "setup_server", &name).await
 }

@@ -2,7 +2,7 @@
 //! and what they offer, asked at most every ten minutes.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +50,8 @@ pub struct Registry {
     store: Arc<dyn Store>,
     vault: Arc<Vault>,
     sandbox: Arc<Sandbox>,
+    /// In a rehearsal, the one that it is rehearsed for.
+    real: Option<Arc<Registry>>,
     built: Mutex<BTreeMap<ProviderKind, Arc<dyn Provider>>>,
     offers: BTreeMap<ProviderKind, Mutex<Offer>>,
 }
@@ -89,12 +91,33 @@ impl Registry {
         let sandbox = Sandbox::new(settings.home.join("sandbox"), settings.pace);
         let offers = ProviderKind::ALL.into_iter().map(|kind| (kind, Mutex::default())).collect();
         let built = Mutex::default();
-        Self { settings, store, vault, sandbox: Arc::new(sandbox), built, offers }
+        let sandbox = Arc::new(sandbox);
+        Self { settings, store, vault, sandbox, real: None, built, offers }
+    }
+
+    /// The registry of a rehearsal: what is on offer is asked of the real providers, and whatever
+    /// is ordered is simulated in this folder.
+    #[must_use]
+    pub fn rehearsal(real: &Arc<Self>, folder: &Path) -> Self {
+        let settings = Settings { home: folder.to_owned(), ..real.settings.clone() };
+        let rehearsal = Self::new(settings, real.store.clone(), real.vault.clone());
+        let sandbox = Arc::new(Sandbox::rehearsal(folder.join("sandbox")));
+        Self { real: Some(real.clone()), sandbox, ..rehearsal }
+    }
+
+    /// Whether servers of this provider are simulated in this process.
+    pub fn simulates(&self, kind: ProviderKind) -> bool {
+        kind == ProviderKind::Sandbox || self.real.is_some()
     }
 
     /// A provider that is ready for use.
     pub async fn get(&self, kind: ProviderKind) -> Result<Arc<dyn Provider>, Failure> {
         if kind == ProviderKind::Sandbox {
+            return Ok(self.sandbox.clone());
+        }
+        if let Some(real) = &self.real {
+            // A provider that could not be reached cannot be rehearsed with either.
+            Box::pin(real.get(kind)).await?;
             return Ok(self.sandbox.clone());
         }
         let mut built = self.built.lock().await;
@@ -141,6 +164,9 @@ impl Registry {
     /// What a provider offers, and whether that is an old answer because it does not give a new
     /// one. Many who ask at once cost it one request.
     pub async fn catalogue(&self, kind: ProviderKind) -> Result<(Catalogue, bool), Failure> {
+        if let Some(real) = &self.real {
+            return Box::pin(real.catalogue(kind)).await;
+        }
         let provider = self.get(kind).await?;
         let Some(offer) = self.offers.get(&kind) else { return Err(unsupported(kind)) };
         let mut offer = offer.lock().await;

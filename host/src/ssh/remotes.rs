@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::model::failure::Failure;
-use crate::model::names::{ProviderKind, ServerName};
+use crate::model::names::ServerName;
 use crate::model::server::Server;
 use crate::providers::registry::Registry;
 use crate::ssh::Remote;
@@ -53,7 +53,7 @@ impl Remotes {
 
     /// The server of this record.
     pub async fn of(&self, server: &Server) -> Result<Arc<dyn Remote>, Failure> {
-        if server.provider == ProviderKind::Sandbox {
+        if self.registry.simulates(server.provider) {
             return Ok(self.registry.sandbox().remote(server));
         }
         let facts = facts(server)?;

@@ -25,6 +25,7 @@ mod schema;
 mod servers;
 #[cfg(test)]
 mod size;
+pub mod staged;
 mod submit;
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,7 @@ impl<'h> Screens<'h> {
             (r#"("duration_ms": )\d+"#, "${1}MS"),
             (r"127\.0\.0\.1:\d+", "ADDRESS"),
             (r"process id \d+", "process id PID"),
+            (r"\b[0-9a-f]{16}\b", "HASH"),
             ("windlass-under-test", "windlass"),
             // Columns are as wide as what stands in them.
             (r"(\S)  +", "$1  "),
@@ -244,4 +245,33 @@ async fn plugins() {
         .see("plugin inspect none.wasm")
         .await
         .check("plugins");
+}
+
+#[tokio::test]
+async fn plans() {
+    let host = TestHost::start().await;
+    Screens::of(&host)
+        .see("plan server create web-1 --type cx23 --region nbg1")
+        .await
+        .see("plan server create web-1 --type huge --region nbg1")
+        .await
+        .see("plan server delete web-1")
+        .await
+        .see("server create web-1")
+        .await
+        .see("plan server setup web-1 --email ops@example.com --zone example.com")
+        .await
+        .see("plan install web-1 redis")
+        .await
+        .see("server setup web-1 --email ops@example.com --zone example.com")
+        .await
+        .see("plan install web-1 n8n")
+        .await
+        .see("--json plan install web-1 redis")
+        .await
+        .see("app install web-1 redis --if-plan 0000000000000000")
+        .await
+        .see("plan remove web-1 redis")
+        .await
+        .check("plans");
 }

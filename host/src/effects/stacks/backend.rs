@@ -80,7 +80,8 @@ impl Target<'_> {
     async fn backend(&self, is_swarms: fn(&Look) -> bool, wish: &str) -> Result<Backend, Failure> {
         let server = record_of(self.job, self.server).await?;
         let swarm = self.swarm_of(&server).await?;
-        if !has_portainer(&server) || BELOW.contains(&self.stack.as_str()) {
+        let is_simulated = server.simulated || self.job.outside.is_rehearsal;
+        if is_simulated || !has_portainer(&server) || BELOW.contains(&self.stack.as_str()) {
             return Ok(Backend::Swarm(swarm));
         }
         let remote = &*swarm.remote;
@@ -152,9 +153,9 @@ impl Target<'_> {
     }
 }
 
-/// Whether the setup of this server came as far as Portainer. A simulated one has none.
+/// Whether the setup of this server came as far as Portainer, which a simulated one has not.
 fn has_portainer(server: &Server) -> bool {
-    !server.simulated && server.setup.get("portainer").is_some_and(|it| !it.is_null())
+    server.setup.get("portainer").is_some_and(|it| !it.is_null())
 }
 
 fn internal(why: &str) -> Failure {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::providers::sandbox::commands::System;
+use crate::providers::sandbox::files::Files;
 use crate::providers::sandbox::offer;
 use crate::providers::sandbox::shell::Script;
 use crate::ssh::Stream;
@@ -24,7 +25,7 @@ const DOCKER: &str = "29.1.3";
 
 /// What was done on the machine.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
+pub(super) struct State {
     is_updated: bool,
     timezone: String,
     has_docker: bool,
@@ -32,6 +33,9 @@ struct State {
     networks: BTreeSet<String>,
     secrets: BTreeSet<String>,
     stacks: BTreeMap<String, Deployed>,
+    /// Whether it runs more than is known here: what is asked for is taken to be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_assumed: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +49,26 @@ struct Call<'a> {
     values: BTreeMap<&'a str, String>,
     stdin: &'a [u8],
     system: &'a System,
+}
+
+/// What is kept on a machine of which only its record is known: it was set up, or was not, and
+/// these stacks run on it.
+pub(super) fn assumed(address: &str, is_set_up: bool, stacks: &[String]) -> State {
+    let deployed = || Deployed { digest: String::new(), services: Vec::new() };
+    State {
+        is_updated: is_set_up,
+        has_docker: is_set_up,
+        address: is_set_up.then(|| address.to_owned()),
+        stacks: stacks.iter().map(|name| (name.clone(), deployed())).collect(),
+        is_assumed: true,
+        ..State::default()
+    }
+}
+
+/// Writes what was done on a machine onto it.
+pub(super) fn keep(state: &State, files: &Files) -> std::io::Result<()> {
+    files.make_folders(FOLDER)?;
+    files.write(KEPT, &serde_json::to_vec(state)?, 0o600).map(drop)
 }
 
 /// Answers a script of the table; none for any other line.
@@ -104,9 +128,10 @@ impl Call<'_> {
     }
 
     fn probe(&self) -> Script {
-        let image = &self.system.machine.image;
+        // DigitalOcean's names end with the architecture.
+        let image = self.system.machine.image.trim_end_matches("-x64");
         let (distribution, version) = image.split_once('-').unwrap_or((image, ""));
-        let codename = match image.as_str() {
+        let codename = match image {
             "debian-12" => "bookworm",
             "debian-13" => "trixie",
             "ubuntu-22.04" => "jammy",
@@ -155,7 +180,7 @@ impl Call<'_> {
 
     fn answering(&self, state: &State) -> Script {
         let (what, port) = (self.value("WHAT"), self.value("PORT"));
-        if !state.stacks.contains_key(&what.to_lowercase()) {
+        if !state.is_assumed && !state.stacks.contains_key(&what.to_lowercase()) {
             return failing(&format!("{what} runs and does not answer"));
         }
         let now = self.system.now.strftime("%Y-%m-%dT%H:%M:%SZ");
@@ -211,7 +236,8 @@ impl Call<'_> {
     fn in_container(&self, state: &State, what: &str) -> Script {
         let (stack, service) = (self.value("wl_stack"), self.value("wl_service"));
         let found = state.stacks.get(stack);
-        if !found.is_some_and(|it| it.services.iter().any(|(name, ..)| name == service)) {
+        let runs = found.is_some_and(|it| it.services.iter().any(|(name, ..)| name == service));
+        if !runs && !state.is_assumed {
             let why = format!("windlass: no container of {stack}_{service} runs on this server");
             return Script::failing(125, why);
         }

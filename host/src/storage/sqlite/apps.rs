@@ -238,7 +238,8 @@ fn begin(
     Ok(())
 }
 
-fn put(connection: &Connection, record: &AppRecord) -> Result<(), Fault> {
+/// Writes a record; one of the same name is replaced.
+pub(super) fn put(connection: &Connection, record: &AppRecord) -> Result<(), Fault> {
     connection
         .prepare_cached(
             "INSERT INTO apps (server, name, job, record) VALUES (?1, ?2, ?3, ?4)
