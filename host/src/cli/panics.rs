@@ -2,6 +2,7 @@
 //! that were put together at run time may hold what nobody may see.
 
 use std::any::Any;
+use std::io::Write;
 use std::panic::{self, Location};
 
 use tracing::error;
@@ -11,7 +12,20 @@ pub(super) fn hide_words() {
     panic::set_hook(Box::new(|panic| {
         let (place, words) = (told_place(panic.location()), told_words(panic.payload()));
         error!(place, words, "the host's own code failed");
+        // Before there is a log, and in commands that have none, nobody would hear of it.
+        if !tracing::dispatcher::has_been_set() {
+            let told = writeln!(std::io::stderr(), "{}", sentence(&place, words));
+            told.unwrap_or_default();
+        }
     }));
+}
+
+/// What is said where there is no log.
+fn sentence(place: &str, words: &str) -> String {
+    format!(
+        "error: This program itself failed at {place}: {words}. Nothing more was done; please \
+         report it with this line."
+    )
 }
 
 fn told_place(place: Option<&Location<'_>>) -> String {
@@ -36,6 +50,14 @@ mod tests {
         let secret = "s3cret".to_owned();
         let shown = words_of(move || panic!("cannot use {secret}"));
         assert!(!shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn where_there_is_no_log_one_sentence_says_where_it_failed() {
+        let said = sentence("cli.rs:1:2", "lost my head");
+        assert!(said.starts_with("error: ") && said.ends_with('.'), "{said}");
+        assert!(said.contains("cli.rs:1:2") && said.contains("lost my head"), "{said}");
+        assert_eq!(said.lines().count(), 1);
     }
 
     #[test]
