@@ -273,3 +273,23 @@ async fn an_agent_is_told_a_plan_without_being_asked_to_confirm_anything() {
     let begun = agent.does("criar-servidor", wanted).await;
     host.wait_for(begun["job_id"].as_str().expect("an id"), "completed").await;
 }
+
+#[tokio::test]
+async fn who_may_not_lift_a_protection_does_not_get_past_it_by_force() {
+    let host = host_with_server().await;
+    set_up(&host).await;
+    let (_, begun) = host.post("/api/servers/web-1/apps", json!({ "app_name": "redis" })).await;
+    host.wait_for(begun["job_id"].as_str().expect("an id"), "completed").await;
+    let body = json!({ "name": "ops", "scope": "operate" });
+    let token = host.post("/api/tokens", body).await.1["token"].as_str().expect("one").to_owned();
+    let delete = || host.bare_request(Method::DELETE, "/api/servers/web-1?force=true");
+    let (status, refused) = host.answer(delete().bearer_auth(&token)).await;
+    assert_eq!((status, &refused["code"]), (409, &json!("deletion_protected")), "{refused}");
+    let lift = json!({ "deletion_protection": "off" });
+    let change = host.bare_request(Method::PATCH, "/api/servers/web-1").json(&lift);
+    assert_eq!(host.answer(change.bearer_auth(&token)).await.0, 403);
+    let change = host.request(Method::PATCH, "/api/servers/web-1").json(&lift);
+    assert_eq!(host.answer(change).await.0, 200);
+    let (status, begun) = host.answer(delete().bearer_auth(&token)).await;
+    assert_eq!(status, 202, "{begun}");
+}

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::app::App;
-use crate::app::access::{Operator, Reader};
+use crate::app::access::{Operator, Reader, Scope};
 use crate::app::apps::Installation;
 use crate::app::plan::intended::Intended;
 use crate::app::servers::RequestKey;
@@ -40,6 +40,8 @@ pub(super) struct PlanQuery {
 /// A caller of a route that can be planned.
 pub(super) struct Planner {
     operator: Operator,
+    /// Whether he may do all.
+    pub(super) is_admin: bool,
 }
 
 /// What came of a wish.
@@ -55,7 +57,8 @@ impl FromRequestParts<Arc<App>> for Planner {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let reader = Reader::from_request_parts(parts, app).await?;
-        Ok(Self { operator: reader.operator()? })
+        let is_admin = reader.caller().scope == Scope::Admin;
+        Ok(Self { operator: reader.operator()?, is_admin })
     }
 }
 

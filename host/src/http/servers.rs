@@ -79,7 +79,8 @@ pub(super) struct DeleteQuery {
     #[param(default = false)]
     keep_dns: Option<bool>,
     /// Whether it goes although apps hold data on it, or although its provider knows nothing of it,
-    /// not even its SSH key, as when the token is of another project.
+    /// not even its SSH key, as when the token is of another project. Past apps it needs the scope
+    /// `admin`, unless the server's protection is `off`.
     #[param(default = false)]
     force: Option<bool>,
     /// Whether to tell only what would be done: the answer is a plan (200), and nothing happens.
@@ -212,7 +213,12 @@ pub(super) async fn delete_server(
     Key(key): Key,
 ) -> Result<Response, Problem> {
     let force = query.force.unwrap_or(false);
-    let apps = if force { AppsOnIt::Lose } else { AppsOnIt::Refuse };
+    // Who may not lift a protection does not get past it either.
+    let apps = match (force, planner.is_admin) {
+        (false, _) => AppsOnIt::Refuse,
+        (true, true) => AppsOnIt::Lose,
+        (true, false) => AppsOnIt::LoseUnprotected,
+    };
     let how = Deletion { keep_dns: query.keep_dns.unwrap_or(false), apps, force };
     let (plan, intended) = (PlanQuery::from(query), Intended::DeleteServer(name, how));
     planner.one_job(plan, &intended, key, "Server deletion started").await
