@@ -28,12 +28,17 @@ struct Way {
 impl BearerProxy {
     /// One before this host.
     pub async fn start(host: &TestHost) -> Self {
+        Self::before(host.url(), host.token()).await
+    }
+
+    /// One before the host at this address, with this token.
+    pub async fn before(url: &str, token: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let way = Way {
             own: address.clone(),
-            host: host.url().trim_start_matches("http://").to_owned(),
-            token: host.token(),
+            host: url.trim_start_matches("http://").to_owned(),
+            token,
             client: reqwest::Client::new(),
         };
         let router = Router::new().fallback(pass).with_state(way);

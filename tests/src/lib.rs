@@ -2,6 +2,8 @@
 
 /// An agent's client.
 pub mod agent;
+/// What the official suite for agents' servers asks for.
+pub mod agent_fixture;
 /// Agents' clients that nobody here wrote.
 pub mod agent_kit;
 /// Apps made for tests.
