@@ -5,6 +5,7 @@ one line of JSON."""
 import asyncio
 import json
 import os
+import re
 import sys
 
 from mcp import Client
@@ -18,7 +19,9 @@ async def main(program, *flags):
 
     async def form(context, params):
         forms.append(params.message)
-        return ElicitResult(action="accept", content={"name": "web-1"})
+        # The first thing in it that stands between backticks is what is to be destroyed.
+        name = re.search("`([^`]+)`", params.message).group(1)
+        return ElicitResult(action="accept", content={"name": name})
 
     async def progress(value, total, message):
         told.append(value)
@@ -42,6 +45,23 @@ async def main(program, *flags):
         created = await call("criar-servidor", name="web-1", server_type="cx23", region="nbg1")
         await finish(created)
         log = await client.read_resource(created["log_uri"])
+        await finish(
+            await call(
+                "configurar-servidor-completo",
+                name="web-1",
+                ssl_email="ops@example.com",
+                zone_name="example.com",
+            )
+        )
+        plan = await call("instalar-app", name="web-1", app_name="n8n", plan=True)
+        await finish(
+            await call("instalar-app", name="web-1", app_name="n8n", if_plan=plan["plan_hash"])
+        )
+        apps = (await call("listar-apps-instaladas", name="web-1"))["apps"]
+        for app in ["n8n", "postgres", "redis"]:
+            await finish(
+                await call("desinstalar-app", name="web-1", app_name=app, delete_data=True)
+            )
         await finish(await call("destruir-servidor", name="web-1"))
         servers = await call("listar-servidores")
         version = str(client.protocol_version)
@@ -53,6 +73,8 @@ async def main(program, *flags):
                 "forms": forms,
                 "progress": len(told),
                 "log": log.contents[0].text,
+                "apps": [[app["app_name"], app["status"]] for app in apps],
+                "planned": len(plan["effects"]),
                 "left": servers["servers"],
             }
         )

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 
 /// What is installed, and the stories that it tells.
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "package.json",
     "package-lock.json",
     "requirements-legacy.txt",
@@ -19,6 +19,8 @@ const FILES: [&str; 8] = [
     "modern.py",
     "legacy.mjs",
     "modern.mjs",
+    "waiter.py",
+    "waiter.mjs",
 ];
 
 /// The kit, installed.
@@ -63,6 +65,13 @@ impl AgentKit {
     pub fn python(&self, kind: &str) -> Command {
         let mut command = Command::new(self.folder.join(kind).join("bin/python"));
         command.arg(self.folder.join(format!("{kind}.py"))).current_dir(&self.folder);
+        command
+    }
+
+    /// Somebody who wants one server and waits for it, by Python's SDK of today.
+    pub fn waiter(&self) -> Command {
+        let mut command = Command::new(self.folder.join("modern/bin/python"));
+        command.arg(self.folder.join("waiter.py")).current_dir(&self.folder);
         command
     }
 
