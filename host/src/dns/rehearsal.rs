@@ -63,6 +63,14 @@ impl Zones for Rehearsal {
         Ok(found)
     }
 
+    async fn record(&self, zone: &ZoneRef, id: &DnsId) -> Result<Option<DnsRecord>, ProviderError> {
+        let made = self.made().iter().find(|record| record.id == *id).cloned();
+        match made {
+            Some(record) => Ok(Some(record)),
+            None => self.real.record(zone, id).await,
+        }
+    }
+
     async fn upsert(&self, wanted: &NewRecord, _: &Marker) -> Result<DnsRecord, ProviderError> {
         // A zone that there is not is refused in the words of whoever keeps the zones.
         let there = self.lookup(&wanted.zone, &wanted.name).await?;

@@ -219,6 +219,7 @@ async fn host(
         looks: Looks::default(),
         agents: real.agents.clone(),
         followed: Followed::default(),
+        boundaries: Boundaries::default(),
         starting: Mutex::new(()),
         rehearsals: Semaphore::new(AT_ONCE),
         workers: Mutex::new(Some(workers)),
