@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::doors::Doors;
 use tests::fake_cloud::Pace;
 use tests::fake_digitalocean::{self, FakeDigitalOcean};
@@ -57,7 +57,7 @@ impl Cloud {
     }
 
     /// How it is configured at a host that reaches it there.
-    fn config(&self, endpoint: &str) -> serde_json::Value {
+    fn config(&self, endpoint: &str) -> Value {
         let (name, token) = match self {
             Self::Hetzner(cloud) => ("hetzner", cloud.token()),
             Self::DigitalOcean(cloud) => ("digitalocean", cloud.token()),
@@ -65,7 +65,7 @@ impl Cloud {
         json!({ "name": name, "token": token, "endpoint": endpoint, "default": true })
     }
 
-    fn order(&self) -> serde_json::Value {
+    fn order(&self) -> Value {
         match self {
             Self::Hetzner(_) => json!({
                 "name": "web-1", "provider": "hetzner", "server_type": "cx23", "region": "nbg1",
@@ -111,27 +111,49 @@ impl Life {
         Self { host, cloud, proxy, strike }
     }
 
+    /// Asks for a job, again when the host was killed before it answered.
+    async fn ask(&mut self, method: Method, path: &str, body: Option<&Value>) -> String {
+        loop {
+            let request = self.host.request(method.clone(), path);
+            let request = request.header("Idempotency-Key", format!("{method}-once"));
+            let request = if let Some(body) = body { request.json(body) } else { request };
+            let mut answer = None;
+            let asked = async { answer = Some(self.host.answer(request).await) };
+            if is_struck_before(&self.proxy, self.strike, asked).await {
+                self.kill().await;
+                continue;
+            }
+            let (status, answer) = answer.expect("it was not struck");
+            assert_eq!(status, 202, "{:?} {answer}", self.strike);
+            return answer["job_id"].as_str().unwrap().to_owned();
+        }
+    }
+
     /// Waits for the end of a job, and kills the host where that is wanted.
     async fn see_through(&mut self, job: &str) {
         let completed = self.host.wait_for(job, "completed");
         if is_struck_before(&self.proxy, self.strike, completed).await {
-            self.strike = None;
-            self.host.crash();
-            self.proxy.cut();
-            self.host.restart().await;
+            self.kill().await;
             self.host.wait_for(job, "completed").await;
         }
+    }
+
+    async fn kill(&mut self) {
+        self.strike = None;
+        self.host.crash();
+        self.proxy.cut();
+        self.host.restart().await;
     }
 
     /// A server is made and deleted. Answers how many bytes went to the cloud and back.
     async fn live(mut self) -> (u64, u64) {
         let strike = self.strike;
         let order = self.cloud.order();
-        let job = self.host.submit(Method::POST, "/api/servers", Some(order)).await;
+        let job = self.ask(Method::POST, "/api/servers", Some(&order)).await;
         self.see_through(&job).await;
         assert_eq!(self.cloud.has(), (1, 1, 1), "{strike:?}");
         assert_eq!(self.host.get("/api/servers/web-1").await.1["status"], "running", "{strike:?}");
-        let job = self.host.submit(Method::DELETE, "/api/servers/web-1", None).await;
+        let job = self.ask(Method::DELETE, "/api/servers/web-1", None).await;
         self.see_through(&job).await;
         assert_eq!(self.cloud.has(), (1, 0, 0), "{strike:?}");
         assert_eq!(self.host.get("/api/servers/web-1").await.0, 404, "{strike:?}");
