@@ -19,6 +19,7 @@ until wl_words=$(printf '%s\n' "$wl_compose" | docker stack deploy --prune -c - 
         *"update out of sequence"*) [ $wl_tries -lt 5 ] && sleep 1 && continue ;;
         *"not a swarm manager"*) fail "this server is no swarm's manager: set the server up first" ;;
     esac
+    away "$wl_words" && continue
     fail "the stack $wl_stack cannot be deployed: $(printf '%s\n' "$wl_words" | tail -n 1)"
 done
 printf '%s\n' "$wl_words"
