@@ -33,3 +33,11 @@ full_disks() {
         | awk 'NR > 1 && $4 < 20480 && !seen[$6]++ { printf "%s%s (%d MiB left)", comma, $6, $4 / 1024; comma = ", " }'
 }
 answers() { docker version --format '{{.Server.Version}}' 2>/dev/null; }
+# After a restart, of the server or of Docker alone, it may still be on its way.
+wait_for_docker() {
+    tries=0
+    until [ -n "$(answers)" ] || [ $tries -ge 60 ]; do
+        tries=$((tries + 1))
+        sleep 1
+    done
+}

@@ -1,10 +1,5 @@
 changed=no
-# After a restart of the server, Docker may still be on its way.
-tries=0
-until [ -n "$(answers)" ] || [ $tries -ge 60 ]; do
-    tries=$((tries + 1))
-    sleep 1
-done
+wait_for_docker
 state=$(docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}' 2>&1) \
     || fail "Docker does not answer: $state"
 case $state in
