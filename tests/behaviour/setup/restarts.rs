@@ -14,10 +14,11 @@ async fn restart_sshd(machine: &Machine) {
     machine.start_sshd().await.unwrap();
 }
 
+/// As its init script would, where there is one that works.
 async fn restart_docker(machine: &Machine) {
-    let restart = "service docker stop; until ! pgrep -x dockerd; do sleep 0.1; done; \
-                   service docker start; until docker version; do sleep 0.1; done";
-    machine.inside(&format!("({restart}) > /dev/null 2>&1")).await.unwrap();
+    let restart = "pkill -TERM -x dockerd; while pgrep -x dockerd; do sleep 0.1; done; \
+                   setsid dockerd < /dev/null & until docker version; do sleep 0.1; done";
+    machine.inside(&format!("({restart}) >> /var/log/docker.log 2>&1")).await.unwrap();
 }
 
 #[tokio::test]
@@ -60,8 +61,8 @@ async fn a_real_machine_is_set_up_once_by_a_host_that_is_killed_all_the_time() {
     let Some(lab) = Lab::shared(TEST) else { return };
     let (mut host, machine) = host_and_machine(lab, "setup-4").await;
     host.terminate().await;
-    // Each life comes a little further than the one before: at most four points, of which the first
-    // is that it took the job up.
+    // What was only read is read again by the next life, so that some must come far enough to have
+    // something on disk.
     let mut random = StdRng::seed_from_u64(4);
     let mut kills = 0;
     let wanted = json!({ "ssl_email": "admin@example.com" });
@@ -74,7 +75,8 @@ async fn a_real_machine_is_set_up_once_by_a_host_that_is_killed_all_the_time() {
     };
     let lives = async {
         loop {
-            if host.restart_to_die(random.random_range(2..=5)).await && host.completes(&job).await {
+            if host.restart_to_die(random.random_range(2..=12)).await && host.completes(&job).await
+            {
                 return host;
             }
             host.died();
@@ -84,7 +86,7 @@ async fn a_real_machine_is_set_up_once_by_a_host_that_is_killed_all_the_time() {
     };
     let (host, built) = tokio::join!(lives, images);
     println!("killed {kills} times");
-    assert!(kills > 15, "{kills} {built}");
+    assert!(kills > 5, "{kills} {built}");
     assert_eq!(docker_installs(&machine).await, 1);
     check_ran_once(&host, &job).await;
     let services = machine.inside("docker service ls --format '{{.Name}} {{.Replicas}}'").await;
