@@ -1,5 +1,6 @@
 //! Secrets: where their key comes from, and that their values are nowhere where somebody looks.
 
+mod agents;
 mod key;
 mod planted;
 mod rotation;
