@@ -293,3 +293,42 @@ async fn who_may_not_lift_a_protection_does_not_get_past_it_by_force() {
     let (status, begun) = host.answer(delete().bearer_auth(&token)).await;
     assert_eq!(status, 202, "{begun}");
 }
+
+/// Makes the simulated servers of a home that is not in use be real ones of Hetzner's, on record.
+fn call_them_real(home: &Path) {
+    let database = rusqlite::Connection::open(home.join("windlass.db")).expect("a database");
+    let change = "UPDATE servers SET record =
+                  json_set(record, '$.provider', 'hetzner', '$.simulated', json('false'))";
+    assert_eq!(database.execute(change, []).expect("it can be changed"), 1);
+}
+
+#[tokio::test]
+async fn a_real_server_is_planned_for_as_far_as_its_record_tells_it() {
+    let hetzner = FakeHetzner::start(fake_hetzner::Options::default()).await;
+    let cloudflare = FakeCloudflare::start(Cloudflare::default()).await;
+    cloudflare.add_zone("example.com", "ours");
+    let mut host = host_with_server().await;
+    set_up(&host).await;
+    let (_, begun) = host.post("/api/servers/web-1/apps", json!({ "app_name": "postgres" })).await;
+    host.wait_for(begun["job_id"].as_str().expect("an id"), "completed").await;
+    host.terminate().await;
+    call_them_real(&host.home());
+    host.restart().await;
+    let access = json!({ "name": "hetzner", "token": hetzner.token(), "endpoint": hetzner.url() });
+    assert_eq!(host.post("/api/config/provider", access).await.0, 200);
+    let access = json!({ "api_token": cloudflare.options().token, "endpoint": cloudflare.url() });
+    assert_eq!(host.post("/api/config/cloudflare", access).await.0, 200);
+    let told = plan(&host, "/api/servers/web-1/apps", json!({ "app_name": "n8n" })).await;
+    let jobs = told["jobs"].as_array().expect("jobs");
+    assert!(jobs.iter().all(|job| job["outcome"] == "completed"), "{told:#}");
+    let kinds: Vec<_> = jobs.iter().map(|job| job["type"].as_str().expect("a type")).collect();
+    assert_eq!(kinds, ["deploy_app:redis", "deploy_app:n8n"], "what is there is used");
+    assert_eq!(told["databases"][0]["name"], "n8n", "{told:#}");
+    assert_eq!(told["names"].as_array().map(Vec::len), Some(2), "{told:#}");
+    let (status, told) = host.delete("/api/servers/web-1?force=true&plan=true").await;
+    assert_eq!((status, &told["jobs"][0]["outcome"]), (200, &json!("completed")), "{told:#}");
+    assert!(functions(&told).contains(&"servers.delete"), "{told:#}");
+    assert_eq!(cloudflare.writes(), 0);
+    let requests = hetzner.requests();
+    assert!(requests.keys().all(|request| request.starts_with("GET")), "{requests:?}");
+}
