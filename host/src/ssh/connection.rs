@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use russh::client::{self, Handle, Msg};
+use russh::client::{self, AuthResult, Handle, Msg};
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Disconnect};
 use secrecy::SecretString;
@@ -134,8 +134,14 @@ impl Connection {
         )?;
         let key = PrivateKeyWithHashAlg::new(self.key.signer(), None);
         let answer = handle.authenticate_publickey(self.access.user.as_str(), key).await;
-        if answer.map_err(|error| self.unreachable(words(&error)))?.success() {
-            return Ok(handle);
+        match answer.map_err(|error| self.unreachable(words(&error)))? {
+            AuthResult::Success => return Ok(handle),
+            // The library's word for a connection that ended meanwhile: a server that refuses says
+            // how else one may log in.
+            AuthResult::Failure { remaining_methods, .. } if remaining_methods.is_empty() => {
+                return Err(self.unreachable("the connection was cut while logging in"));
+            }
+            AuthResult::Failure { .. } => {}
         }
         let reason = format!("{} may not log in with {}", self.access.user, self.key.fingerprint());
         Err(SshError::LoginRefused { target: self.target(), reason })
