@@ -12,6 +12,7 @@ pub mod grants;
 pub mod http;
 pub mod inventory;
 pub mod journal;
+pub mod limits;
 pub mod references;
 pub mod remains;
 pub mod request;
@@ -165,12 +166,14 @@ pub async fn perform<E: Effect>(
 ) -> Result<Result<E::Answer, Failure>, Stop> {
     job.count_call()?;
     let request = Request::new(E::FUNCTION, E::CLASS, effect.request());
+    job.count_effect(&request)?;
     let (ordinal, replayed) = job.journal().next_effect(&request)?;
     let identity = job.identity(ordinal);
     let began = Instant::now();
     let (result, recovered) = match replayed {
         Replayed::Outcome { at, result } => {
             job.replayed(at, &result);
+            job.count_bytes(request::size_of(&result))?;
             return decode(&request, result);
         }
         Replayed::Intent if job.is_said_to_have_happened(ordinal) => {
@@ -186,6 +189,8 @@ pub async fn perform<E: Effect>(
     job.pass(Boundary::AfterSend, E::FUNCTION);
     job.record_outcome(ordinal, &request, &result, began.elapsed(), recovered).await?;
     job.pass(Boundary::AfterOutcome, E::FUNCTION);
+    // It happened, and that is on record: only then may it have been too much.
+    job.count_bytes(request::size_of(&result))?;
     job.place().take_again().await;
     decode(&request, result)
 }

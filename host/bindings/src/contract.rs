@@ -5,10 +5,6 @@ wasmtime::component::bindgen!({
     world: "operation",
     imports: {
         "windlass:plugin/job.id": trappable,
-        "windlass:plugin/job.plan": trappable,
-        "windlass:plugin/job.step": trappable,
-        "windlass:plugin/job.progress": trappable,
-        "windlass:plugin/job.log": trappable,
         "windlass:plugin/job.cancelled": trappable,
         default: async | trappable,
     },

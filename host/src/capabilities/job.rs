@@ -1,4 +1,5 @@
-//! The `job` interface: steps, progress, log. None of it waits.
+//! The `job` interface: steps, progress, log. None of it waits, but for a database that is far
+//! behind.
 
 use std::time::Duration;
 
@@ -23,26 +24,30 @@ impl Host for Capabilities {
         Ok(self.job.record.root.to_string())
     }
 
-    fn plan(&mut self, steps: Vec<String>) -> Result<()> {
+    async fn plan(&mut self, steps: Vec<String>) -> Result<()> {
         self.count()?;
-        let steps = steps.into_iter().take(MOST_STEPS).map(|step| short(&step)).collect();
+        let steps: Vec<String> =
+            steps.into_iter().take(MOST_STEPS).map(|step| short(&step)).collect();
+        self.count_bytes(steps.iter().map(String::len).sum())?;
         self.job.journal().plan(steps);
-        Ok(())
+        self.catch_up().await
     }
 
-    fn step(&mut self, name: String) -> Result<()> {
+    async fn step(&mut self, name: String) -> Result<()> {
         self.count()?;
-        self.job.journal().step(short(&name));
-        Ok(())
+        let name = short(&name);
+        self.count_bytes(name.len())?;
+        self.job.journal().step(name);
+        self.catch_up().await
     }
 
-    fn progress(&mut self, percent: u8) -> Result<()> {
+    async fn progress(&mut self, percent: u8) -> Result<()> {
         self.count()?;
         self.job.journal().progress(percent);
-        Ok(())
+        self.catch_up().await
     }
 
-    fn log(&mut self, level: Level, message: String) -> Result<()> {
+    async fn log(&mut self, level: Level, message: String) -> Result<()> {
         self.count()?;
         let level = match level {
             Level::Debug => LogLevel::Debug,
@@ -51,7 +56,7 @@ impl Host for Capabilities {
             Level::Error => LogLevel::Error,
         };
         self.job.log(level, &message);
-        Ok(())
+        self.catch_up().await
     }
 
     async fn sleep(&mut self, milliseconds: u64) -> Result<std::result::Result<(), Failure>> {
@@ -67,6 +72,14 @@ impl Host for Capabilities {
 impl Capabilities {
     fn count(&self) -> Result<()> {
         self.job.count_call().map_err(|stop| self.end(stop))
+    }
+
+    fn count_bytes(&self, bytes: usize) -> Result<()> {
+        self.job.count_bytes(bytes).map_err(|stop| self.end(stop))
+    }
+
+    async fn catch_up(&self) -> Result<()> {
+        self.job.catch_up().await.map_err(|stop| self.end(stop))
     }
 }
 

@@ -67,7 +67,11 @@ impl StdoutStream for GuestOutput {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestOutput {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        if let Err(stop) = self.job.catch_up().await {
+            self.job.stop(stop);
+        }
+    }
 }
 
 impl OutputStream for GuestOutput {

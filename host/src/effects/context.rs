@@ -16,6 +16,7 @@ use crate::effects::boundary::{Boundaries, Boundary};
 use crate::effects::clock::JobClock;
 use crate::effects::grants::Grants;
 use crate::effects::journal::{Journal, Outcome};
+use crate::effects::limits::{Limits, Used};
 use crate::effects::references;
 use crate::effects::request::Request;
 use crate::effects::slots::{Place, Slot};
@@ -63,33 +64,6 @@ pub struct Signals {
     pub shutdown: CancellationToken,
 }
 
-/// What a run may use up. Every limit that is exceeded is a failed job with a sentence.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of one linear memory.
-    pub memory: usize,
-    /// Pure computing between two calls of the host.
-    pub computing: Duration,
-    /// Bytes that a guest may hand over in one call.
-    pub call_bytes: usize,
-    /// Bytes of the result.
-    pub result_bytes: usize,
-    /// Calls of the host in one run.
-    pub calls: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory: 256 * 1024 * 1024,
-            computing: Duration::from_secs(30),
-            call_bytes: 8 * 1024 * 1024,
-            result_bytes: 8 * 1024 * 1024,
-            calls: 100_000,
-        }
-    }
-}
-
 /// One run of a job.
 pub struct JobContext {
     /// What is recorded of the job.
@@ -109,7 +83,7 @@ pub struct JobContext {
     cancel_answered: OnceLock<Instant>,
     stop: Mutex<Option<Stop>>,
     halted: CancellationToken,
-    calls: AtomicU64,
+    used: Used,
     computing: AtomicU64,
     acting: AtomicU32,
     idle: Notify,
@@ -143,7 +117,7 @@ impl JobContext {
             cancel_answered: OnceLock::new(),
             stop: Mutex::new(None),
             halted: CancellationToken::new(),
-            calls: AtomicU64::new(0),
+            used: Used::default(),
             computing: AtomicU64::new(0),
             acting: AtomicU32::new(0),
             idle: Notify::new(),
@@ -258,11 +232,18 @@ impl JobContext {
     /// Counts a call of the host, which also ends a stretch of computing.
     pub fn count_call(&self) -> Result<(), Stop> {
         self.computing.store(0, Ordering::Relaxed);
-        let most = self.limits.calls;
-        if self.calls.fetch_add(1, Ordering::Relaxed) < most {
-            return Ok(());
-        }
-        Err(Stop::limit("too_many_calls", format!("the plugin called the host over {most} times")))
+        self.used.call(&self.limits)
+    }
+
+    /// Counts an effect. An attempt that replays counts as the first one did.
+    pub fn count_effect(&self, request: &Request) -> Result<(), Stop> {
+        self.used.effect(&self.limits)?;
+        self.count_bytes(request.bytes)
+    }
+
+    /// Counts what the journal takes of memory and disk.
+    pub fn count_bytes(&self, bytes: usize) -> Result<(), Stop> {
+        self.used.bytes(&self.limits, bytes)
     }
 
     /// Epochs since the last call of the host.
@@ -291,7 +272,11 @@ impl JobContext {
 
     /// Writes that an effect is about to be sent, durably.
     pub async fn record_intent(&self, ordinal: u32, request: &Request) -> Result<(), Stop> {
-        let (lease, entry) = self.journal().intent(ordinal, request);
+        let (lease, entry) = {
+            let mut journal = self.journal();
+            journal.catches_up();
+            journal.intent(ordinal, request)
+        };
         let written = self.outside.store.append_durable(&lease, vec![entry]).await;
         written.map_err(|e| stop_for(&e))
     }
@@ -304,6 +289,20 @@ impl JobContext {
     pub async fn settle(&self) -> Result<(), Failure> {
         let settled = self.outside.store.append_durable(&self.lease(), Vec::new()).await;
         settled.map_err(|error| Failure::safe("unavailable", error.to_string()))
+    }
+
+    /// Waits for the database when this run is far ahead of it: what is not written is in memory.
+    pub async fn catch_up(&self) -> Result<(), Stop> {
+        let lease = {
+            let mut journal = self.journal();
+            if !journal.is_far_ahead() {
+                return Ok(());
+            }
+            journal.catches_up();
+            journal.lease().clone()
+        };
+        let written = self.outside.store.append_durable(&lease, Vec::new()).await;
+        written.map_err(|e| stop_for(&e))
     }
 
     /// Writes how an effect ended: with the next durable write, or at once where nobody could find

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::effects::Stop;
-use crate::effects::request::Request;
+use crate::effects::request::{self, Request};
 use crate::model::failure::Failure;
 use crate::model::job::{Job, Lease, Running, View};
 use crate::model::journal::{Class, Entry, Event, LogLevel, LogSource, NewEntry};
@@ -22,6 +22,12 @@ const MOST_LINES: u64 = 10_000;
 
 /// The longest log line, in bytes.
 const LONGEST_LINE: usize = 16 * 1024;
+
+/// The most bytes of a job's log.
+const LONGEST_LOG: usize = 16 * 1024 * 1024;
+
+/// How far a run may be ahead of the database, in entries and in bytes.
+const FAR_AHEAD: (usize, usize) = (512, 1024 * 1024);
 
 /// Effects that leave a receipt on the server.
 const COMMANDS: [&str; 6] = [
@@ -49,7 +55,10 @@ pub struct Journal {
     said_before: u64,
     remote: HashMap<(u32, bool), u64>,
     log_lines: u64,
+    log_bytes: usize,
     dropped: u64,
+    /// Entries and bytes that may not be written yet.
+    ahead: (usize, usize),
     view: View,
     /// Whether it may have gone further than its entries say, since a backup was put back.
     is_restored: bool,
@@ -92,15 +101,22 @@ impl Journal {
             said_before: 0,
             remote: HashMap::new(),
             log_lines: 0,
+            log_bytes: 0,
             dropped: 0,
+            ahead: (0, 0),
             view: job.record.view.clone(),
             is_restored: false,
             inherited: None,
         };
-        for entry in entries {
-            journal.read(entry);
-        }
+        journal.extend(entries);
         journal
+    }
+
+    /// Takes in the next of its entries so far. The log's lines are not kept in memory.
+    pub fn extend(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            self.read(entry);
+        }
     }
 
     fn read(&mut self, entry: Entry) {
@@ -108,8 +124,9 @@ impl Journal {
             Event::Plan { line, .. } | Event::Step { line, .. } | Event::Progress { line, .. } => {
                 self.said_before = self.said_before.max(line);
             }
-            Event::Log { source, .. } => {
+            Event::Log { source, message, .. } => {
                 self.log_lines += 1;
+                self.log_bytes += message.len();
                 match source {
                     LogSource::Plugin(line) => self.said_before = self.said_before.max(line),
                     LogSource::Remote { ordinal, stderr, offset } => {
@@ -147,21 +164,23 @@ impl Journal {
         }
     }
 
-    /// The number of the plugin's next effect, and what is known of it.
+    /// The number of the plugin's next effect, and what is known of it: an answer is given once and
+    /// not kept.
     ///
     /// # Errors
     /// `nondeterministic_plugin` when an earlier attempt asked for something else here.
     pub fn next_effect(&mut self, request: &Request) -> Result<(u32, Replayed), Stop> {
         let ordinal = self.next;
         let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
-        let replayed = match self.recorded.get(index) {
+        let replayed = match self.recorded.get_mut(index) {
             None => Replayed::Nothing,
             Some(known) if known.function != request.function || known.digest != request.digest => {
                 return Err(diverged(ordinal, &known.function, &known.digest, request));
             }
             Some(Recorded { outcome: None, .. }) => Replayed::Intent,
             Some(Recorded { outcome: Some((at, result)), .. }) => {
-                Replayed::Outcome { at: *at, result: result.clone() }
+                let kept = without_answer(result);
+                Replayed::Outcome { at: *at, result: std::mem::replace(result, kept) }
             }
         };
         self.next += 1;
@@ -235,9 +254,10 @@ impl Journal {
         }
     }
 
-    /// The plugin begins a step.
+    /// The plugin begins a step. The one that runs does not begin again.
     pub fn step(&mut self, name: String) {
-        if let Some(line) = self.new_line() {
+        let Some(line) = self.new_line() else { return };
+        if self.view.current_step.as_ref() != Some(&name) {
             self.view.step(&name, storage::now());
             self.write(Event::Step { line, name });
         }
@@ -245,9 +265,11 @@ impl Journal {
 
     /// The plugin got on.
     pub fn progress(&mut self, percent: u8) {
-        if let Some(line) = self.new_line() {
-            self.view.progress(percent);
-            let percent = self.view.progress;
+        let Some(line) = self.new_line() else { return };
+        let before = self.view.progress;
+        self.view.progress(percent);
+        let percent = self.view.progress;
+        if percent > before {
             self.write(Event::Progress { line, percent });
         }
     }
@@ -303,9 +325,10 @@ impl Journal {
             recovered: recovered.map(str::to_owned),
         });
         let (function, digest) = (request.function.to_owned(), request.digest.clone());
-        let outcome = Some((entry.at, result.clone()));
+        let outcome = Some((entry.at, without_answer(result)));
         self.keep(ordinal, Recorded { function, digest, outcome });
         if request.class != Class::Opaque {
+            self.goes_ahead(request::size_of(result));
             self.store.append(&self.lease, vec![entry.clone()], None);
         }
         entry
@@ -316,13 +339,27 @@ impl Journal {
         if self.dropped == 0 {
             return Vec::new();
         }
-        let message = format!("{} more lines were dropped: a job has {MOST_LINES}", self.dropped);
+        let message = format!(
+            "{} more lines were dropped: a job's log has at most {MOST_LINES} lines and {} MiB",
+            self.dropped,
+            LONGEST_LOG / (1024 * 1024)
+        );
         vec![now(Event::Log { level: LogLevel::Warn, message, source: LogSource::Host })]
     }
 
     /// Steps and percent as they stand.
     pub fn view(&self) -> View {
         self.view.clone()
+    }
+
+    /// Whether so much may not be written yet that the plugin has to wait.
+    pub const fn is_far_ahead(&self) -> bool {
+        self.ahead.0 >= FAR_AHEAD.0 || self.ahead.1 >= FAR_AHEAD.1
+    }
+
+    /// All so far is about to be written.
+    pub const fn catches_up(&mut self) {
+        self.ahead = (0, 0);
     }
 
     /// What is masked in every line.
@@ -335,6 +372,11 @@ impl Journal {
         &self.lease
     }
 
+    const fn goes_ahead(&mut self, bytes: usize) {
+        self.ahead.0 = self.ahead.0.saturating_add(1);
+        self.ahead.1 = self.ahead.1.saturating_add(bytes);
+    }
+
     /// The plugin's next line number, unless an earlier attempt said that line.
     fn new_line(&mut self) -> Option<u64> {
         self.said += 1;
@@ -342,17 +384,26 @@ impl Journal {
     }
 
     fn write_log(&mut self, level: LogLevel, message: &str, source: LogSource) {
-        self.log_lines += 1;
-        if self.log_lines > MOST_LINES {
+        if self.log_lines >= MOST_LINES || self.log_bytes >= LONGEST_LOG {
             self.dropped += 1;
             return;
         }
         let message = printable(&self.masks.text(message));
+        self.log_lines += 1;
+        self.log_bytes += message.len();
+        self.goes_ahead(message.len());
         let event = Event::Log { level, message, source };
         self.store.append(&self.lease, vec![now(event)], None);
     }
 
-    fn write(&self, event: Event) {
+    fn write(&mut self, event: Event) {
+        let named = match &event {
+            Event::Plan { steps, .. } => steps.iter().map(String::len).sum(),
+            _ => 0,
+        };
+        // Each name of the view is somewhere else in memory.
+        let listed = self.view.begun.len() + self.view.steps_completed.len();
+        self.goes_ahead(named + 64 * (listed + self.view.steps_remaining.len()));
         self.store.append(&self.lease, vec![now(event)], Some(self.view.clone()));
     }
 }
@@ -370,6 +421,11 @@ pub struct Outcome<'a> {
     pub duration_ms: u64,
     /// How it was found out after a crash.
     pub recovered: Option<&'static str>,
+}
+
+/// What has to be known of an effect once its answer was given.
+fn without_answer(result: &Result<Value, Failure>) -> Result<Value, Failure> {
+    result.as_ref().map(|_| Value::Null).map_err(Failure::clone)
 }
 
 fn now(event: Event) -> NewEntry {

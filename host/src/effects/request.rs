@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::model::failure::Failure;
 use crate::model::journal::Class;
 
 /// What an effect asks for.
@@ -16,6 +17,8 @@ pub struct Request {
     pub value: Value,
     /// SHA-256 of function and value, hex.
     pub digest: String,
+    /// How many bytes function and value take as text.
+    pub bytes: usize,
 }
 
 impl Request {
@@ -26,7 +29,26 @@ impl Request {
         write_sorted(&value, &mut text);
         let hash = Sha256::digest(text.as_bytes());
         let digest = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { function, class, value, digest }
+        Self { function, class, value, digest, bytes: text.len() }
+    }
+}
+
+/// About how many bytes what came of an effect takes as text.
+pub fn size_of(result: &Result<Value, Failure>) -> usize {
+    match result {
+        Ok(value) => size(value),
+        Err(failure) => failure.code.len() + failure.message.len(),
+    }
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(items) => items.iter().map(|item| size(item) + 1).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + 4 + size(value)).sum::<usize>() + 2
+        }
     }
 }
 

@@ -81,8 +81,8 @@ impl Runner {
             }
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
-        let entries = match self.journal(&job).await {
-            Ok(entries) => entries,
+        let journal = match self.journal(&job).await {
+            Ok(journal) => journal,
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
         let pin = plugin.pin();
@@ -103,7 +103,6 @@ impl Runner {
             Ok(grants) => grants,
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
-        let journal = Journal::new(Arc::clone(&self.outside.store), &job, entries);
         let mut outside = self.outside.clone();
         outside.remotes = Arc::new(outside.remotes.for_one_job());
         let context = JobContext::new(job.record.clone(), journal, grants, outside, signals);
@@ -170,18 +169,17 @@ impl Runner {
         Ok(grants.for_app(AppScope { name, names: names.collect(), delete_data }))
     }
 
-    async fn journal(
-        &self,
-        job: &Job<Running>,
-    ) -> Result<Vec<crate::model::journal::Entry>, StorageError> {
-        let mut entries = Vec::new();
+    /// The job's journal, read a page at a time.
+    async fn journal(&self, job: &Job<Running>) -> Result<Journal, StorageError> {
+        let mut journal = Journal::new(Arc::clone(&self.outside.store), job, Vec::new());
+        let mut after = 0;
         loop {
-            let after = entries.last().map_or(0, |e: &crate::model::journal::Entry| e.seq);
             let page = self.outside.store.journal(&job.record.id, after, PAGE).await?;
             let is_last = page.len() < PAGE;
-            entries.extend(page);
+            after = page.last().map_or(after, |entry| entry.seq);
+            journal.extend(page);
             if is_last {
-                return Ok(entries);
+                return Ok(journal);
             }
         }
     }
