@@ -191,6 +191,7 @@ pub async fn perform<E: Effect>(
     job.pass(Boundary::AfterOutcome, E::FUNCTION);
     // It happened, and that is on record: only then may it have been too much.
     job.count_bytes(request::size_of(&result))?;
+    job.catch_up().await?;
     job.place().take_again().await;
     decode(&request, result)
 }

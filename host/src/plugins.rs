@@ -14,6 +14,8 @@ pub mod fit;
 pub mod instance;
 pub mod plugin;
 pub mod registrar;
+pub mod schema;
+mod signature;
 pub mod watcher;
 
 /// The component that recipes without code of their own are packed into.

@@ -17,6 +17,7 @@ mod doctor;
 mod events;
 mod guide;
 mod hetzner;
+mod hostile;
 mod http;
 mod lifecycle;
 mod main_job;

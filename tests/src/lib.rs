@@ -30,6 +30,8 @@ pub mod fake_hetzner;
 pub mod fake_portainer;
 /// A registry of our own.
 pub mod fake_registry;
+/// Plugins that no compiler makes.
+pub mod forge;
 /// A host as its users have it: the real program.
 pub mod host_process;
 /// Changes that only a crash or a bad plugin makes.

@@ -7,9 +7,9 @@ use bindings::windlass::plugin::types::Failure;
 use wasmtime::Result as Trap;
 
 use crate::capabilities::{Capabilities, parsed};
-use crate::effects::inventory::ListServers;
 use crate::effects::servers::{
-    CreateServer, DeleteServer, DeleteSshKey, EnsureSshKey, GetServer, MachineSeen, WaitRunning,
+    CreateServer, DeleteServer, DeleteSshKey, EnsureSshKey, GetServer, ListMachines, MachineSeen,
+    WaitRunning,
 };
 use crate::effects::unsupported::Unsupported;
 
@@ -61,7 +61,7 @@ impl Host for Capabilities {
     }
 
     async fn list(&mut self) -> Trap<Result<Vec<Server>, Failure>> {
-        let listed = self.perform(ListServers).await?;
+        let listed = self.perform(ListMachines).await?;
         Ok(listed.map(|servers| servers.iter().map(recorded).collect()))
     }
 

@@ -447,7 +447,7 @@ fn diverged(ordinal: u32, function: &str, digest: &str, request: &Request) -> St
 }
 
 /// A line that can be shown: no control characters that move a terminal's cursor, not too long.
-fn printable(message: &str) -> String {
+pub fn printable(message: &str) -> String {
     let mut line = String::with_capacity(message.len());
     for c in message.trim_end_matches(['\n', '\r']).chars() {
         if line.len() > LONGEST_LINE {

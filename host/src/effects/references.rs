@@ -21,6 +21,10 @@ pub const PLACEHOLDER: &str = "00000000-nothing-real-in-a-rehearsal";
 /// A reference is not longer than this.
 const LONGEST: usize = 300;
 
+/// The most references in one text or file, and the most bytes that it has with the values in them:
+/// a value may be a hundred times as long as what stands for it.
+const MOST: (usize, usize) = (10_000, 16 * 1024 * 1024);
+
 /// The references in a text or file.
 ///
 /// # Errors
@@ -61,6 +65,9 @@ pub async fn substitute(job: &JobContext, content: &[u8]) -> Result<Zeroizing<Ve
     for (range, reference) in places {
         filled.extend_from_slice(content.get(done..range.start).unwrap_or_default());
         let value = values.get(&reference).map(ExposeSecret::expose_secret).unwrap_or_default();
+        if filled.len().saturating_add(value.len()) > MOST.1 {
+            return Err(too_many());
+        }
         filled.extend_from_slice(value.as_bytes());
         done = range.end;
     }
@@ -136,10 +143,23 @@ fn places(content: &[u8]) -> Result<Vec<(Range<usize>, Reference)>, Failure> {
         let reference = text.parse::<Reference>();
         let reference = reference
             .map_err(|error| Failure::unsafe_to_retry("invalid_argument", error.to_string()))?;
+        if found.len() >= MOST.0 {
+            return Err(too_many());
+        }
         found.push((start..end, reference));
         from = end;
     }
     Ok(found)
+}
+
+fn too_many() -> Failure {
+    let (references, bytes) = MOST;
+    let message = format!(
+        "there are more than {references} references to secrets, or more than {} MiB with their \
+         values",
+        bytes / (1024 * 1024)
+    );
+    Failure::unsafe_to_retry("too_large", message)
 }
 
 fn position(content: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -166,6 +186,13 @@ mod tests {
         }
         let long = format!("${{secret:web-1/{}", "a".repeat(1000));
         assert!(find(long.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_references_is_refused() {
+        assert_eq!(find("${secret:a/b}".repeat(9_000).as_bytes()).unwrap().len(), 9_000);
+        let refused = find("${secret:a/b}".repeat(600_000).as_bytes()).unwrap_err();
+        assert_eq!(refused.code, "too_large");
     }
 
     #[test]

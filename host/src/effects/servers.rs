@@ -11,7 +11,7 @@ use crate::effects::Effect;
 use crate::effects::boundary::Boundary;
 use crate::effects::context::JobContext;
 use crate::effects::grants::Grant;
-use crate::effects::inventory::record_of;
+use crate::effects::inventory::{ListServers, record_of};
 use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::{Identity, ProviderKind, ServerName};
@@ -248,6 +248,33 @@ impl Effect for GetServer {
         let Some(id) = server.provider_id else { return Ok(None) };
         let machine = provider.server(&id).await?;
         Ok(machine.map(|machine| seen(provider.as_ref(), machine)))
+    }
+}
+
+/// Reads the records of the machines at the provider of the job's server.
+#[derive(Debug)]
+pub struct ListMachines;
+
+impl Effect for ListMachines {
+    type Answer = Vec<Value>;
+    const FUNCTION: &'static str = "servers.list";
+    const CLASS: Class = Class::Read;
+
+    fn needs(&self) -> Grant<'_> {
+        Grant { interface: INTERFACE, server: None }
+    }
+
+    fn request(&self) -> Value {
+        json!({})
+    }
+
+    async fn act(&self, job: &JobContext, identity: &Identity) -> Result<Vec<Value>, Failure> {
+        let mut listed = ListServers.act(job, identity).await?;
+        if let Some(server) = &job.record.server {
+            let provider = json!(record_of(job, server).await?.provider);
+            listed.retain(|server| server.get("provider") == Some(&provider));
+        }
+        Ok(listed)
     }
 }
 

@@ -13,6 +13,9 @@ use wasmtime::component::Component;
 
 use crate::model::names::Digest;
 
+/// How many bytes of a file are the checksum of the rest.
+const CHECKSUM: usize = 32;
+
 /// A folder of compiled components.
 #[derive(Debug)]
 pub struct Cache {
@@ -34,6 +37,11 @@ impl Cache {
         &self.folder
     }
 
+    /// Whether the compiled component is on disk.
+    pub fn has(&self, engine: &wasmtime::Engine, digest: &Digest) -> bool {
+        read_ours(&self.folder.join(file_name(engine, digest))).is_some()
+    }
+
     /// The compiled component, from disk or compiled now. Takes up to seconds: not for a runtime
     /// thread.
     ///
@@ -46,8 +54,8 @@ impl Cache {
         bytes: &[u8],
     ) -> wasmtime::Result<Component> {
         let path = self.folder.join(file_name(engine, digest));
-        if let Some(code) = read_ours(&path) {
-            match deserialize(engine, &code) {
+        if let Some(file) = read_ours(&path) {
+            match deserialize(engine, file.get(CHECKSUM..).unwrap_or_default()) {
                 Ok(component) => return Ok(component),
                 Err(error) => warn!(%digest, %error, "compiling again, the cache is of no use"),
             }
@@ -67,8 +75,8 @@ fn file_name(engine: &wasmtime::Engine, digest: &Digest) -> String {
     format!("{hex}-{:016x}.cwasm", fingerprint.finish())
 }
 
-/// The code in a file that only we can have written: ours, not writable for others, and with the
-/// right checksum in front.
+/// A file that only we can have written: ours, not writable for others, and with the right checksum
+/// in front of the code.
 fn read_ours(path: &Path) -> Option<Vec<u8>> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let folder = fs::metadata(path.parent()?).ok()?;
@@ -79,8 +87,8 @@ fn read_ours(path: &Path) -> Option<Vec<u8>> {
         return None;
     }
     let file = fs::read(path).ok()?;
-    let (checksum, code) = file.split_at_checked(32)?;
-    (Sha256::digest(code).as_slice() == checksum).then(|| code.to_vec())
+    let (checksum, code) = file.split_at_checked(CHECKSUM)?;
+    (Sha256::digest(code).as_slice() == checksum).then_some(file)
 }
 
 fn write_whole(path: &Path, code: &[u8]) -> std::io::Result<()> {

@@ -22,7 +22,7 @@ const CPU_SECONDS: u64 = 60;
 /// Bytes of memory.
 const MEMORY: u64 = 2 * 1024 * 1024 * 1024;
 /// Bytes of a file.
-const LONGEST_FILE: u64 = 512 * 1024 * 1024;
+const LONGEST_FILE: u64 = 128 * 1024 * 1024;
 /// How long it may take by the clock.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -131,7 +131,13 @@ fn compile(cache: &Path) -> Result<(), PluginError> {
     plugin.check_contract()?;
     let engine = Engine::new(cache)?;
     engine.prepare(plugin.descriptor.kind, &plugin.digest, &plugin.bytes())?;
-    Ok(())
+    // Without it the host would compile what a stranger sent, and nothing would limit that.
+    if engine.has_code(&plugin.digest) {
+        return Ok(());
+    }
+    let reason =
+        format!("compiled code cannot be written to {}: is the disk full?", cache.display());
+    Err(PluginError::Engine { reason })
 }
 
 /// Where our own program is, even when the file has been replaced since.

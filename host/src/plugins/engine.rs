@@ -85,7 +85,12 @@ impl Engine {
             .cache
             .load(&self.inner, digest, bytes)
             .map_err(|e| PluginError::NotAComponent { reason: format!("{e:#}") })?;
-        self.link(kind, &component).map_err(|error| fit::misfit(kind, bytes, &error))
+        self.link(kind, &component).map_err(|error| fit::misfit(kind, bytes, &component, &error))
+    }
+
+    /// Whether the code of this component is on disk, so that nobody has to compile it.
+    pub fn has_code(&self, digest: &Digest) -> bool {
+        self.cache.has(&self.inner, digest)
     }
 
     /// How many runs there may be at once. One more might find no memory, and would fail for what is

@@ -2,9 +2,11 @@
 //! contract, and a difference is told with both sides and what to do.
 
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload};
+use wasmtime::component::Component;
 
 use crate::plugins::descriptor::{Descriptor, Kind};
 use crate::plugins::plugin::PluginError;
+use crate::plugins::signature;
 
 /// The contract's package.
 const PACKAGE: &str = "windlass:plugin/";
@@ -17,6 +19,14 @@ const FREE: [&str; 2] = ["job", "types"];
 
 /// What there is of WASI for plugins, as the beginnings of names.
 const WASI: [&str; 4] = ["wasi:io/", "wasi:clocks/", "wasi:random/", "wasi:cli/"];
+
+/// How deep components and modules may be within each other. Tools that put components together
+/// need a few.
+const DEEPEST: u32 = 50;
+
+/// The most imports of a component, and the most exports. The contract has ten of the one and two of
+/// the other.
+const MOST_NAMES: usize = 1_000;
 
 /// Checks by name, before anything is compiled, that the host has what the component imports, and
 /// that the descriptor asks for it.
@@ -38,11 +48,16 @@ pub fn check_imports(component: &[u8], descriptor: &Descriptor) -> Result<(), Pl
     Ok(())
 }
 
-/// What is wrong with a component that could not be linked: the function that it lacks, by name, or
-/// else what wasmtime says.
-pub fn misfit(kind: Kind, component: &[u8], error: &wasmtime::Error) -> PluginError {
-    let reason = check_exports(kind, component).err();
-    reason.unwrap_or_else(|| not_linked(error))
+/// What is wrong with a component that could not be linked: the function that it lacks, or that is
+/// not the contract's, by name and with both signatures, or else what wasmtime says.
+pub fn misfit(
+    kind: Kind,
+    bytes: &[u8],
+    component: &Component,
+    error: &wasmtime::Error,
+) -> PluginError {
+    let reason = check_exports(kind, bytes).err();
+    reason.unwrap_or_else(|| not_linked(component, error))
 }
 
 /// Checks by name that the component has the functions that the host calls.
@@ -75,26 +90,53 @@ pub fn check_exports(kind: Kind, component: &[u8]) -> Result<(), PluginError> {
     })
 }
 
-fn not_linked(error: &wasmtime::Error) -> PluginError {
+fn not_linked(component: &Component, error: &wasmtime::Error) -> PluginError {
     let mut reasons: Vec<String> = error.chain().map(ToString::to_string).collect();
     reasons.dedup();
+    let sides = both_sides(component, &reasons).unwrap_or_default();
     PluginError::DoesNotFit {
         reason: format!(
-            "{}. This host is windlass {} with the contract windlass:plugin@{CONTRACT}: build the \
-             plugin against that one, or install it on a host that has what it wants",
+            "{}{sides}. This host is windlass {} with the contract windlass:plugin@{CONTRACT}: \
+             build the plugin against that one, or install it on a host that has what it wants",
             reasons.join(": "),
             env!("CARGO_PKG_VERSION"),
         ),
     }
 }
 
+/// What the contract has and what the component has, of the function that wasmtime's words name.
+fn both_sides(component: &Component, reasons: &[String]) -> Option<String> {
+    let quoted = |before: &str| {
+        let text = reasons.iter().find_map(|it| it.split_once(before))?.1;
+        text.split_once('`').map(|(name, _)| name)
+    };
+    let import = quoted("instance `");
+    let interface = match import {
+        Some(import) => Some(import.strip_prefix(PACKAGE)?.split('@').next()?),
+        None => None,
+    };
+    let name = quoted("instance export `").or_else(|| quoted("export func `"))?;
+    let found = signature::found(component, import, name)?;
+    Some(match (signature::expected(interface, name), interface) {
+        (Some(expected), _) => {
+            format!("; expected is `{name}: {expected}`, and found is `{name}: {found}`")
+        }
+        (None, Some(interface)) => {
+            let names = signature::names(interface).join("`, `");
+            format!("; it wants `{name}: {found}`, and there are `{names}`")
+        }
+        (None, None) => format!("; found is `{name}: {found}`"),
+    })
+}
+
 /// The names of the interfaces that the component itself imports.
 fn imports(component: &[u8]) -> Result<Vec<&str>, PluginError> {
-    let mut names = Vec::new();
+    let (mut names, mut seen) = (Vec::new(), 0_usize);
     each_of_its_own(component, |payload| {
         if let Payload::ComponentImportSection(section) = payload {
             for import in section {
                 let import = import?;
+                seen += 1;
                 // A type by itself is a name for what an interface has; linking looks at it.
                 if matches!(import.ty, ComponentTypeRef::Instance(_)) {
                     names.push(import.name.name);
@@ -103,16 +145,18 @@ fn imports(component: &[u8]) -> Result<Vec<&str>, PluginError> {
         }
         Ok(())
     })?;
+    check_number("imports", seen)?;
     Ok(names)
 }
 
 /// The names of the functions that the component itself exports.
 fn exports(component: &[u8]) -> Result<Vec<&str>, PluginError> {
-    let mut names = Vec::new();
+    let (mut names, mut seen) = (Vec::new(), 0_usize);
     each_of_its_own(component, |payload| {
         if let Payload::ComponentExportSection(section) = payload {
             for export in section {
                 let export = export?;
+                seen += 1;
                 if export.kind == ComponentExternalKind::Func {
                     names.push(export.name.name);
                 }
@@ -120,7 +164,16 @@ fn exports(component: &[u8]) -> Result<Vec<&str>, PluginError> {
         }
         Ok(())
     })?;
+    check_number("exports", seen)?;
     Ok(names)
+}
+
+fn check_number(what: &str, number: usize) -> Result<(), PluginError> {
+    if number <= MOST_NAMES {
+        return Ok(());
+    }
+    let reason = format!("it {what} {number} things, and a plugin {what} at most {MOST_NAMES}");
+    Err(PluginError::DoesNotFit { reason })
 }
 
 /// Shows the parts of the component that are not within modules and components in it.
@@ -134,6 +187,11 @@ fn each_of_its_own<'a>(
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(broken)? {
+            Payload::Version { .. } if depth >= DEEPEST => {
+                let reason =
+                    format!("it has components and modules more than {DEEPEST} deep in each other");
+                return Err(PluginError::NotAComponent { reason });
+            }
             Payload::Version { .. } => depth = depth.saturating_add(1),
             Payload::End(_) => depth = depth.saturating_sub(1),
             payload if depth == 1 => show(payload).map_err(broken)?,

@@ -15,12 +15,26 @@ use crate::capabilities::output::GuestOutput;
 use crate::capabilities::randomness::Seeded;
 use crate::effects::Stop;
 use crate::effects::context::JobContext;
+use crate::effects::journal::printable;
 use crate::model::failure::Failure;
 use crate::plugins::engine::{Engine, Prepared, TICK};
 use crate::plugins::plugin::Plugin;
 
 /// How long a cancelled plugin may compute without asking the host for anything.
 const DEAF: Duration = Duration::from_secs(5);
+
+/// What wasmtime's words mean for who wrote the plugin.
+const HINTS: [(&str, &str); 6] = [
+    ("unreachable", "; its own words are in the log"),
+    ("fuel allocated for hostcalls", ": it handed over more than 8 MiB in one call"),
+    ("call stack exhausted", ": it calls itself too deep"),
+    ("table has no free keys", ": it has more than 4096 handles open"),
+    ("memory minimum size", ": a plugin has at most 256 MiB of memory"),
+    ("exit", ": it ended its process instead of returning; return a failure"),
+];
+
+/// The longest code of a failure, in bytes.
+const LONGEST_CODE: usize = 64;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -72,14 +86,23 @@ async fn call(
             }
         }
     };
-    Ok(match answer {
-        Ok(text) => result(plugin, &text, job.limits().result_bytes),
-        Err(failure) => Err(Failure {
-            code: failure.code,
-            message: failure.message,
-            retry_safe: failure.retry_safe,
-        }),
-    })
+    match answer {
+        Ok(text) => {
+            let (plugin, most) = (Arc::clone(plugin), job.limits().result_bytes);
+            let checked = tokio::task::spawn_blocking(move || result(&plugin, &text, most));
+            checked.await.map_err(|error| wasmtime::format_err!("its result: {error}"))
+        }
+        Err(told) => Ok(Err(failure(told.code, &told.message, told.retry_safe))),
+    }
+}
+
+/// A failure in a plugin's words, which stand in every list of jobs: its code is one, and its
+/// message no longer than a line of the log.
+fn failure(code: String, message: &str, retry_safe: bool) -> Failure {
+    let is_code = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_one = (1..=LONGEST_CODE).contains(&code.len()) && code.chars().all(is_code);
+    let code = if is_one { code } else { "plugin_failed".to_owned() };
+    Failure { code, message: printable(message), retry_safe }
 }
 
 fn result(plugin: &Plugin, text: &str, most: usize) -> Result<Value, Failure> {
@@ -158,6 +181,6 @@ fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>, computing: Duratio
 fn trapped(plugin: &Plugin, trap: &wasmtime::Error) -> Stop {
     let reason = trap.root_cause().to_string();
     let name = &plugin.descriptor.name;
-    let hint = if reason.contains("unreachable") { "; its own words are in the log" } else { "" };
+    let hint = HINTS.iter().find(|(words, _)| reason.contains(words)).map_or("", |(_, hint)| hint);
     Stop::limit("plugin_trapped", format!("the plugin `{name}` broke off: {reason}{hint}"))
 }

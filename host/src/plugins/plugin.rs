@@ -14,6 +14,7 @@ use crate::plugins::content::Content;
 use crate::plugins::descriptor::Descriptor;
 use crate::plugins::engine::{Engine, Prepared};
 use crate::plugins::fit;
+use crate::plugins::schema::{FieldError, Schema};
 
 /// A component that the host can run.
 pub struct Plugin {
@@ -28,21 +29,6 @@ pub struct Plugin {
     params: Schema,
     result: Schema,
     compiled: OnceLock<Prepared>,
-}
-
-/// A schema of the descriptor, compiled when something is first held against it: a start with many
-/// plugins has no time for that.
-#[derive(Default)]
-struct Schema(OnceLock<Result<jsonschema::Validator, String>>);
-
-/// One thing that is wrong with parameters.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct FieldError {
-    /// Where, as a JSON pointer (RFC 6901).
-    #[schema(example = "/name")]
-    pub pointer: String,
-    /// What is wrong with it, as a sentence.
-    pub message: String,
 }
 
 impl Plugin {
@@ -98,7 +84,7 @@ impl Plugin {
             ("parameters", &self.params, &self.descriptor.params),
             ("result", &self.result, &self.descriptor.result),
         ] {
-            schema.of(text).map_err(|reason| PluginError::BadDescriptor {
+            schema.compiled(text).map_err(|reason| PluginError::BadDescriptor {
                 reason: format!("the schema of its {what}: {reason}"),
             })?;
         }
@@ -147,37 +133,6 @@ impl Plugin {
             .await
             .map_err(|e| PluginError::Engine { reason: e.to_string() })??;
         Ok(self.compiled.get_or_init(|| compiled).clone())
-    }
-}
-
-impl Schema {
-    fn of(&self, schema: &Value) -> Result<&jsonschema::Validator, &String> {
-        let compile = || jsonschema::validator_for(schema).map_err(|error| error.to_string());
-        self.0.get_or_init(compile).as_ref()
-    }
-
-    /// The words of a validator quote what they are about: not where that is secret.
-    fn check(
-        &self,
-        schema: &Value,
-        value: &Value,
-        secrets: &[&str],
-    ) -> Result<(), Vec<FieldError>> {
-        let schema = self.of(schema).map_err(|reason| {
-            let message = format!("the plugin's schema cannot be used: {reason}");
-            vec![FieldError { pointer: String::new(), message }]
-        })?;
-        let errors: Vec<FieldError> = schema
-            .iter_errors(value)
-            .map(|error| {
-                let pointer = error.instance_path().to_string();
-                let first = pointer.split('/').nth(1).unwrap_or_default();
-                let is_open = secrets.is_empty() || !(first.is_empty() || secrets.contains(&first));
-                let message = if is_open { error.to_string() } else { error.masked().to_string() };
-                FieldError { pointer, message }
-            })
-            .collect();
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
 

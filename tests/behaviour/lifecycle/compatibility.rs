@@ -4,6 +4,7 @@
 use serde_json::json;
 use tests::apps;
 use tests::echo::{self, KEPT, ran};
+use tests::forge;
 use tests::host_process::TestHost;
 
 async fn refused(component: Vec<u8>) -> String {
@@ -35,7 +36,44 @@ async fn a_component_of_a_later_contract_is_refused_with_both_versions_and_the_f
 #[tokio::test]
 async fn a_function_that_this_host_lacks_is_named_with_its_interface_and_the_fix() {
     let said = refused(echo::patched(KEPT, "zones", "zonks")).await;
-    for part in ["windlass:plugin/dns@0.1.0", "zonks", "build the plugin against that one"] {
+    for part in [
+        "windlass:plugin/dns@0.1.0",
+        "it wants `zonks: func() -> result<list<record { id: string, name: string }>",
+        "there are `zones`, `lookup`, `upsert`, `delete`",
+        "build the plugin against that one",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_that_is_another_one_is_told_as_it_should_be_and_as_it_is() {
+    let descriptor = forge::descriptor("other", &["job"]);
+    let module = |import: &str| {
+        format!(
+            "(module {import} (memory (export \"memory\") 1)
+              (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) i32.const 8)
+              (func (export \"run\") (param i32 i32) (result i32) i32.const 8))"
+        )
+    };
+    let run = "export run: func(params: string) -> string;";
+    let exports = format!("package a:b; world guest {{ {run} }}");
+    let said = refused(forge::of_another_contract(&exports, &module(""), &descriptor)).await;
+    for part in [
+        "expected is `run: func(params: json) -> result<json, failure>`",
+        "found is `run: func(params: string) -> string`",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let imports = format!(
+        "package windlass:plugin@0.1.0; interface job {{ progress: func(percent: u32); }}
+         world guest {{ import job; {run} }}"
+    );
+    let import = r#"(import "windlass:plugin/job@0.1.0" "progress" (func (param i32)))"#;
+    let said = refused(forge::of_another_contract(&imports, &module(import), &descriptor)).await;
+    for part in
+        ["expected is `progress: func(percent: u8)`", "found is `progress: func(percent: u32)`"]
+    {
         assert!(said.contains(part), "{said}");
     }
 }

@@ -47,6 +47,16 @@ fn run(Params { how, server, what }: Params) -> Result<Value, Failure> {
         "asks-without-grant" => denied(),
         "asks-for-what-is-inside" => ask_inside(),
         "touches-another-server" => touch_another(),
+        "touches" => {
+            let refused = ssh::wait_ready(&server, 1000).unwrap_err();
+            Ok(json!({ "code": refused.code }))
+        }
+        "writes-and-reads" => Ok(write_and_read(&server, &what)),
+        "sleeps-for-ever" => {
+            job::log(Level::Info, "waiting");
+            job::sleep(u64::MAX)?;
+            Ok(json!({}))
+        }
         "is-nondeterministic" => ask_for_something_else(),
         "waits" => wait(),
         "waits-and-cleans-up" => wait_and_clean_up(),
@@ -132,6 +142,9 @@ fn ask_inside() -> Result<Value, Failure> {
         "metadata": ask("http://169.254.169.254/latest/meta-data"),
         "name": ask("http://localhost/"),
         "number": ask("http://2130706433/"),
+        "v6": ask("http://[::1]/"),
+        "mapped": ask("http://[::ffff:127.0.0.1]/"),
+        "resolves": ask("http://ip6-localhost/"),
         "not_granted": ask("https://example.com/"),
         "file": ask("file:///etc/passwd"),
     }))
@@ -140,6 +153,18 @@ fn ask_inside() -> Result<Value, Failure> {
 fn touch_another() -> Result<Value, Failure> {
     let failure = ssh::wait_ready("somebody-elses", 1000).unwrap_err();
     Ok(json!({ "code": failure.code }))
+}
+
+/// Writes files with their own paths in them, and reads them: what they say, or the code of the
+/// refusal.
+fn write_and_read(server: &str, what: &Value) -> Value {
+    let paths: Vec<String> = serde_json::from_value(what["paths"].clone()).unwrap();
+    let once = |path: &String| {
+        ssh::upload(server, path, path.as_bytes(), 0o600)?;
+        Ok(String::from_utf8_lossy(&ssh::download(server, path)?).into_owned())
+    };
+    let told = |result: Result<String, Failure>| result.unwrap_or_else(|failure| failure.code);
+    json!({ "read": paths.iter().map(|path| told(once(path))).collect::<Vec<_>>() })
 }
 
 /// Asks for a sleep whose length only this process knows.

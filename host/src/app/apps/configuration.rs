@@ -173,7 +173,7 @@ fn fill(schema: &Value, config: &mut Map<String, Value>) {
     }
 }
 
-fn wrong(fields: Vec<crate::plugins::plugin::FieldError>) -> Error {
+fn wrong(fields: Vec<crate::plugins::schema::FieldError>) -> Error {
     let fields: Vec<FieldError> = fields
         .into_iter()
         .map(|field| FieldError {
