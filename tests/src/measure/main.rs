@@ -1,0 +1,63 @@
+//! Measures what the README's table says: `cargo run --release -p tests --bin measure`, or a part of
+//! it, named after `--`: `door`, `jobs`, `plugins`, `stored`, `load`. Each figure stands beside the
+//! limit that was measured in the same run; figures of different runs, or machines, cannot be
+//! compared.
+
+mod door;
+mod floors;
+mod host;
+mod jobs;
+mod load;
+mod plugins;
+mod report;
+mod stored;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::floors::Floors;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let program = build()?;
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
+    let floors = Floors::measure().await?;
+    floors.print();
+    if is_wanted("door") {
+        door::measure(&program, &floors).await?;
+    }
+    if is_wanted("jobs") {
+        jobs::measure(&floors).await?;
+    }
+    if is_wanted("plugins") {
+        plugins::measure(&program).await?;
+    }
+    if is_wanted("stored") {
+        stored::measure(&program).await?;
+    }
+    if is_wanted("load") {
+        load::measure(&program).await?;
+    }
+    Ok(())
+}
+
+/// Sees that the program that is measured is the one of today's source, where cargo runs this.
+fn build() -> Result<PathBuf> {
+    let exe = std::env::current_exe()?;
+    let folder = exe.parent().context("a program is in a folder")?;
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        build.args(["build", "--locked", "-p", "tests", "--bin", "windlass-under-test"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        let target: &Path = folder.parent().context("a profile is in a target folder")?;
+        build.arg("--target-dir").arg(target);
+        ensure!(build.status()?.success(), "the program under test does not build");
+    }
+    Ok(folder.join("windlass-under-test"))
+}

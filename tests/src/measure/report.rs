@@ -1,0 +1,28 @@
+//! How figures are shown.
+
+use std::time::Duration;
+
+/// A line of the table.
+pub(crate) fn line(what: &str, figure: &str, beside: &str) {
+    println!("{what:<44} {figure:>28}   {beside}");
+}
+
+/// Sorted times as their median and their slowest hundredth.
+pub(crate) fn spread(sorted: &[Duration]) -> String {
+    format!("p50 {:.2} ms · p99 {:.2} ms", ms(at(sorted, 50)), ms(at(sorted, 99)))
+}
+
+/// The time that so many percent stay below.
+pub(crate) fn at(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+/// In milliseconds.
+pub(crate) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// How many times the other one.
+pub(crate) fn times(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}
