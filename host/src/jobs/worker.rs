@@ -171,7 +171,13 @@ impl Worker {
         let lease = self.lease();
         let store = Arc::clone(&self.runner.outside.store);
         match store.renew_leases(&lease).await {
-            Ok(kept) => self.compare(&kept),
+            Ok(kept) => {
+                // Whoever ended meanwhile has given its lease back, and is not missed.
+                while let Some(ended) = self.running.try_join_next_with_id() {
+                    self.forget(task_of(ended));
+                }
+                self.compare(&kept);
+            }
             Err(error) => warn!(%error, "could not renew leases"),
         }
         if let Err(error) = store.recover(&lease, false).await {
