@@ -3,9 +3,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::host_process::TestHost;
 
 /// What the system does to each sync of a process, as long as this lives.
@@ -44,45 +44,6 @@ fn is_skipped(test: &str) -> bool {
     }
     tests::lab::skip(test, "strace is not installed");
     true
-}
-
-/// Makes servers until one is answered as slowly as the disk is: strace takes hold of the threads
-/// one after another, and this one's turn may come a moment after it said that it did.
-async fn slow_server(host: &TestHost, delay: Duration) -> String {
-    let first = Instant::now();
-    let patience = Duration::from_secs(60);
-    for turn in (0..).take_while(|_| first.elapsed() < patience) {
-        let began = Instant::now();
-        let job = host.create_server(&format!("slow-{turn}")).await;
-        if began.elapsed() >= delay {
-            return job;
-        }
-    }
-    panic!("answers do not wait for the disk");
-}
-
-#[tokio::test]
-async fn a_slow_disk_slows_answers_and_loses_nothing() {
-    if is_skipped("a slow disk") {
-        return;
-    }
-    let delay = Duration::from_millis(1_200);
-    let mut host = TestHost::start().await;
-    let disk = SlowDisk::of(host.pid(), delay);
-    let first = slow_server(&host, delay).await;
-    let is_slow =
-        |health: &Value| health["storage"].as_str().unwrap().starts_with("slow: the disk");
-    let health = host.until("/health", is_slow).await;
-    assert_eq!(health["status"], "ok", "{health}");
-    let second = host.create_server("web-2").await;
-    host.crash();
-    drop(disk);
-    host.restart().await;
-    for job in [first, second] {
-        assert_eq!(host.wait_for(&job, "completed").await["error"], json!(null));
-    }
-    let is_well = |health: &Value| health["storage"] == "ok";
-    host.until("/health", is_well).await;
 }
 
 #[tokio::test]
