@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tests::host_process::TestHost;
@@ -44,6 +44,39 @@ fn is_skipped(test: &str) -> bool {
     }
     tests::lab::skip(test, "strace is not installed");
     true
+}
+
+#[tokio::test]
+async fn on_a_slow_disk_answers_wait_and_nothing_that_was_answered_is_lost() {
+    if is_skipped("a slow disk") {
+        return;
+    }
+    let mut host = TestHost::start().await;
+    host.terminate().await;
+    let delay = Duration::from_millis(1_100);
+    host.slow_down(Some(delay));
+    host.restart().await;
+    let mut jobs = Vec::new();
+    for number in 0..3 {
+        let began = Instant::now();
+        jobs.push(host.create_server(&format!("web-{number}")).await);
+        assert!(began.elapsed() >= delay, "an answer is a promise, and waits for the disk");
+    }
+    let is_slow = |health: &serde_json::Value| {
+        health["storage"].as_str().is_some_and(|storage| storage.starts_with("slow: "))
+    };
+    let health = host.until("/health", is_slow).await;
+    assert_eq!(health["status"], "ok", "{health}");
+    host.crash();
+    host.slow_down(None);
+    host.restart().await;
+    for job in &jobs {
+        host.wait_for(job, "completed").await;
+    }
+    let (_, listed) = host.get("/api/servers").await;
+    let servers = listed["servers"].as_object().unwrap();
+    assert_eq!(servers.len(), 3, "{listed}");
+    assert!(servers.values().all(|server| server["status"] == "running"), "{listed}");
 }
 
 #[tokio::test]

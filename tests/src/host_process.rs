@@ -32,6 +32,8 @@ pub struct TestHost {
 pub struct Options {
     /// Variables of its environment, on top of the usual ones.
     pub environment: Vec<(String, String)>,
+    /// How much longer than usual the disk takes for each sync; strace sees to it.
+    pub sync_delay: Option<Duration>,
 }
 
 impl TestHost {
@@ -203,6 +205,11 @@ impl TestHost {
         waited.expect("the host ends in time").expect("no panic").expect("it can be waited for")
     }
 
+    /// From its next start on, the disk takes so much longer for each sync.
+    pub const fn slow_down(&mut self, delay: Option<Duration>) {
+        self.options.sync_delay = delay;
+    }
+
     /// Starts it again on the same home.
     pub async fn restart(&mut self) {
         self.restart_with(&[]).await;
@@ -266,7 +273,7 @@ impl TestHost {
 
     async fn listens(&mut self, arguments: &[&str]) -> bool {
         let log = File::options().create(true).append(true).open(self.home.path().join("log"));
-        let mut command = program();
+        let mut command = self.options.sync_delay.map_or_else(program, slowed);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(self.home())
@@ -368,6 +375,25 @@ fn first_line(output: ChildStdout, mut kept: File) -> oneshot::Receiver<String> 
         }
     });
     line
+}
+
+/// The program with a slow disk. It is the process that is started, and strace one beside it.
+fn slowed(delay: Duration) -> Command {
+    let program = program();
+    let mut command = Command::new("strace");
+    command
+        .args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none"])
+        .args(["-e", "trace=fsync,fdatasync"])
+        .args(["-e", &format!("inject=fsync,fdatasync:delay_exit={}", delay.as_micros())])
+        .arg(program.get_program())
+        .stdin(Stdio::null());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
 }
 
 /// The program under test, with an environment that does not depend on whose machine this is.
