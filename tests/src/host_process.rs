@@ -22,6 +22,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub struct TestHost {
     home: TempDir,
     options: Options,
+    /// How much longer than usual the disk takes for each sync.
+    sync_delay: Option<Duration>,
     child: Option<Child>,
     url: String,
     client: reqwest::Client,
@@ -32,8 +34,6 @@ pub struct TestHost {
 pub struct Options {
     /// Variables of its environment, on top of the usual ones.
     pub environment: Vec<(String, String)>,
-    /// How much longer than usual the disk takes for each sync; strace sees to it.
-    pub sync_delay: Option<Duration>,
 }
 
 impl TestHost {
@@ -56,7 +56,8 @@ impl TestHost {
 
     async fn start_in(home: TempDir, options: Options) -> Self {
         let client = reqwest::Client::new();
-        let mut host = Self { home, options, child: None, url: String::new(), client };
+        let mut host =
+            Self { home, options, sync_delay: None, child: None, url: String::new(), client };
         host.run(&[]).await;
         host
     }
@@ -207,7 +208,7 @@ impl TestHost {
 
     /// From its next start on, the disk takes so much longer for each sync.
     pub const fn slow_down(&mut self, delay: Option<Duration>) {
-        self.options.sync_delay = delay;
+        self.sync_delay = delay;
     }
 
     /// Starts it again on the same home.
@@ -273,7 +274,7 @@ impl TestHost {
 
     async fn listens(&mut self, arguments: &[&str]) -> bool {
         let log = File::options().create(true).append(true).open(self.home.path().join("log"));
-        let mut command = self.options.sync_delay.map_or_else(program, slowed);
+        let mut command = self.sync_delay.map_or_else(program, slowed);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(self.home())
