@@ -33,7 +33,11 @@ pub trait Remote: Send + Sync {
     /// is reported as stopped.
     async fn exec(&self, command: Command) -> Result<Output, SshError>;
 
-    /// Removes receipts that nobody will ask for again.
+    /// Removes the receipts of commands that ended and may be sent again.
+    async fn release(&self, receipts: &[Identity]) -> Result<(), SshError>;
+
+    /// Removes receipts that nobody will ask for again. A command of theirs that is still on its way,
+    /// sent over a connection that was cut, is refused when it arrives.
     async fn forget(&self, receipts: &[Identity]) -> Result<(), SshError>;
 
     /// Writes a file whole, or not at all: to a temporary name, synced, renamed. `mode` is the

@@ -87,7 +87,7 @@ impl Effect for RunInContainer {
             .await?;
         if let Some(why) = not_begun(output.exit_code, &output.stderr) {
             // Nothing of it happened: who asks again may have it begin then.
-            remote.forget(std::slice::from_ref(identity)).await?;
+            remote.release(std::slice::from_ref(identity)).await?;
             return Err(Failure::safe("not_running", why));
         }
         Ok(if output.truncated { ssh::without_begun(job, &output) } else { output })

@@ -222,7 +222,7 @@ impl Place {
             return Ok(());
         };
         // It has ended, and may be done again.
-        remote.forget(std::slice::from_ref(identity)).await?;
+        remote.release(std::slice::from_ref(identity)).await?;
         Err(failure)
     }
 

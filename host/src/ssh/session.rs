@@ -42,6 +42,15 @@ impl Session {
         self.connection.close().await;
     }
 
+    /// Removes receipts in this way of the script's.
+    async fn remove(&self, receipts: &[Identity], how: &str) -> Result<(), SshError> {
+        let input = |nonce: &Nonce| {
+            let lines = receipts.iter().map(|receipt| format!("{receipt}\n"));
+            format!("{nonce} {how}\n{}", lines.collect::<String>()).into_bytes()
+        };
+        script::ask(&self.connection, &FORGET, &input).await.map(drop)
+    }
+
     /// One try: a command can be run, and cloud-init has ended.
     async fn is_ready(&self, until: Instant, note: Note<'_>) -> Result<(), SshError> {
         // It gives up before this side does, so that what it saw is told.
@@ -70,12 +79,12 @@ impl Remote for Session {
         Box::pin(Run::new(&self.connection, &command, self.grace).finish()).await
     }
 
+    async fn release(&self, receipts: &[Identity]) -> Result<(), SshError> {
+        self.remove(receipts, "release").await
+    }
+
     async fn forget(&self, receipts: &[Identity]) -> Result<(), SshError> {
-        let input = |nonce: &Nonce| {
-            let lines = receipts.iter().map(|receipt| format!("{receipt}\n"));
-            format!("{nonce}\n{}", lines.collect::<String>()).into_bytes()
-        };
-        script::ask(&self.connection, &FORGET, &input).await.map(drop)
+        self.remove(receipts, "forget").await
     }
 
     async fn upload(&self, path: &str, content: &[u8], mode: u32) -> Result<(), SshError> {

@@ -74,7 +74,7 @@ impl Swarm {
         );
         let looked = self.run(line, None, LOOKING).await;
         // The next look is another command.
-        self.remote.forget(std::slice::from_ref(&self.receipt)).await?;
+        self.remote.release(std::slice::from_ref(&self.receipt)).await?;
         Ok(stack(name, &looked?.stdout))
     }
 
@@ -84,7 +84,7 @@ impl Swarm {
         let line = script("stack-logs", &values, include_str!("scripts/logs.sh"));
         let told = self.run(line, None, LOOKING).await;
         // The next service is asked by another command.
-        self.remote.forget(std::slice::from_ref(&self.receipt)).await?;
+        self.remote.release(std::slice::from_ref(&self.receipt)).await?;
         Ok(told?.stdout.lines().map(str::to_owned).collect())
     }
 

@@ -39,6 +39,10 @@ impl Remote for Server {
         Ok(Output { exit_code: 0, stdout, stderr, truncated: false, duration_ms: 0 })
     }
 
+    async fn release(&self, _: &[Identity]) -> Result<(), SshError> {
+        Ok(())
+    }
+
     async fn forget(&self, _: &[Identity]) -> Result<(), SshError> {
         Ok(())
     }

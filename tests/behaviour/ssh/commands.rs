@@ -93,7 +93,7 @@ async fn a_flood_is_cut_and_does_not_fill_the_disk() {
     let Some(sshd) = Sshd::start("a_flood_is_cut_and_does_not_fill_the_disk") else { return };
     let flood = command(
         "head -c 50000000 /dev/zero | tr '\\0' y; \
-         du -k /var/lib/windlass/receipts/${WINDLASS_RECEIPT%.} | cut -f1 >&2",
+         du -sk /var/lib/windlass/receipts/${WINDLASS_RECEIPT%.} | cut -f1 >&2",
     );
     let output = run(&sshd, flood).await.unwrap();
     assert_eq!((output.stdout.len(), output.truncated), (OUTPUT_LIMIT, true));
@@ -219,7 +219,7 @@ async fn a_booting_server_is_waited_for_and_then_named() {
 }
 
 #[tokio::test]
-async fn forgetting_removes_receipts() {
+async fn forgetting_removes_receipts_and_what_comes_later_is_refused() {
     let Some(sshd) = Sshd::start("forgetting_removes_receipts") else { return };
     let session = session(sshd.access());
     let (counter, receipt) = (sshd.folder().join("counter"), receipt());
@@ -228,8 +228,11 @@ async fn forgetting_removes_receipts() {
     session.exec(counts.clone()).await.unwrap();
     session.exec(counts.clone()).await.unwrap();
     assert_eq!(std::fs::read_to_string(&counter).unwrap(), "x\n");
-    session.forget(std::slice::from_ref(&receipt)).await.unwrap();
-    session.exec(counts).await.unwrap();
+    session.release(std::slice::from_ref(&receipt)).await.unwrap();
+    session.exec(counts.clone()).await.unwrap();
     assert_eq!(std::fs::read_to_string(&counter).unwrap(), "x\nx\n");
     session.forget(&[receipt]).await.unwrap();
+    let late = session.exec(counts).await;
+    assert!(matches!(&late, Err(SshError::Refused { .. })), "{late:?}");
+    assert_eq!(std::fs::read_to_string(&counter).unwrap(), "x\nx\n", "it came too late");
 }

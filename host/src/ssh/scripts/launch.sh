@@ -37,6 +37,11 @@ launch() {
         [ -d "$dir" ] || refuse "cannot make $dir$(why)"
         return
     }
+    # It was held up on its way, and meanwhile done and forgotten.
+    [ ! -e "$root/.over/$id" ] || {
+        rm -rf "$dir" "$stage"
+        refuse "its receipt was forgotten: nobody waits for it any more"
+    }
     here
     printf '%s\n' "$boot" > "$dir/boot"
     base64 -d > "$dir/command" <<END || { undo; refuse "cannot write $dir/command$(why)"; }
@@ -52,6 +57,11 @@ END
     mkfifo "$dir/done.new" "$dir/out" "$dir/err" || { undo; refuse "cannot make pipes in $dir$(why)"; }
     exec 9<> "$dir/done.new"
     mv "$dir/done.new" "$dir/done"
+    # Who came to stop it, or waited for it in vain, has taken the start away.
+    mkdir "$dir/going" 2>/dev/null || {
+        rm -f "$dir/done"
+        refuse "it was given up before it began"
+    }
     setsid sh -c "$0" windlass "$dir" "$id" "$kept" "$size" < /dev/null > /dev/null 2>&1 &
     exec 7< "$dir/done" 9>&-
     held=yes
@@ -107,7 +117,11 @@ if [ $held = no ]; then
         sleep 0.1 || sleep 1
         tries=$((tries + 1))
     done
-    [ -e "$dir/done" ] || conclude unstarted
+    # Only who takes the start away knows that it never begins; else it has begun just now.
+    if [ ! -e "$dir/done" ]; then
+        mkdir "$dir/going" 2>/dev/null && conclude unstarted
+        [ -e "$dir/done" ] || conclude unstarted
+    fi
     # Opened for writing too, this cannot block; without the writing side, it ends with the last
     # supervisor, also if that is dead since long.
     exec 9<> "$dir/done"

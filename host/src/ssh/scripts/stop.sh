@@ -18,6 +18,8 @@ mkdir "$dir" 2>/dev/null && {
 [ -s "$dir/exit" ] && { say stopped; exit 0; }
 ( set -C; echo "$why" > "$dir/stopped" ) 2>/dev/null
 [ -d "$dir" ] && [ -e "$dir/stopped" ] || { say refused "cannot write to $dir"; exit 0; }
+# One that is about to begin does not: its start is taken away.
+[ -e "$dir/done" ] || mkdir "$dir/going" 2>/dev/null
 
 tries=0
 while [ -e "$dir/done" ] && [ ! -s "$dir/pid" ] && [ $tries -lt 20 ]; do

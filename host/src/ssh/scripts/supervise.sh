@@ -36,6 +36,8 @@ WINDLASS_RECEIPT=$id. setsid sh -c '
     set -- ${stat##*) }
     echo "$$ ${20}" > "$0/pid"
     [ ! -e "$0/stdin" ] || rm -f "$0/stdin"
+    # Who stops it says so first and looks for that number then: one of both sees the other.
+    [ ! -e "$0/stopped" ] || exit 143
     unset LC_ALL
     exec sh "$0/command"
 ' "$dir" < $input > "$dir/out" 2> "$dir/err" 9>&- &
