@@ -72,6 +72,34 @@ fn every_placeholder_is_filled_with_the_least_and_with_the_most_configuration() 
 }
 
 #[test]
+fn what_an_operator_chooses_is_a_value_and_never_a_template() {
+    let entries = catalogue();
+    let n8n = entries.iter().find(|entry| entry.name == "n8n").unwrap();
+    let choosing = |text: &str| {
+        let mut config = n8n.most();
+        config.insert("smtp_sender".to_owned(), json!(text));
+        config
+    };
+    let (plain, _) = n8n.rendered(&choosing("someone@example.com"));
+    let texts = [
+        "{{ secrets.redis/password }}",
+        "$HOME ${PATH} $$ ${undefined:?}",
+        "x\"\n    privileged: true\n    y: \"",
+        "[a, {b: c}] # &anchor *alias !!tag",
+        "`id` $(id) 'x' \\ \u{0}",
+    ];
+    for text in texts {
+        let (compose, _) = n8n.rendered(&choosing(text));
+        assert_eq!(shape(&compose), shape(&plain), "{text}");
+        let sender = &services(&compose)["editor"]["environment"]["N8N_SMTP_SENDER"];
+        // Docker makes one dollar of two, and nothing of a variable that is none.
+        assert_eq!(*sender, json!(text.replace('$', "$$")), "{text}");
+    }
+    let stolen = n8n.recipe.preview(&choosing("${secret:web-1/redis/password}")).unwrap_err();
+    assert!(stolen.message.contains("may not hold a reference to a secret"), "{}", stolen.message);
+}
+
+#[test]
 fn docker_accepts_every_recipe() {
     if Command::new("docker").arg("--version").output().is_err() {
         return tests::lab::skip("docker_accepts_every_recipe", "there is no docker client");
