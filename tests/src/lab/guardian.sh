@@ -5,14 +5,15 @@
 cache=$1 bridge=$2
 run=/run/windlass-lab
 mkdir -p "$cache" "$run"
-exec 9> "$cache/lock"
+# There is one bridge and one socket, whatever the cache.
+exec 9> "$run.lock"
 flock -w 900 9 || { echo "failed another run holds the lab since 15 minutes"; exit 1; }
 
 # The engine, its containers' mounts, the bridge and its rules: ours only, by recorded id and name.
 clean() {
     if [ -s "$run/engine.pid" ]; then
         engine=$(cat "$run/engine.pid")
-        if tr '\0' ' ' < "/proc/$engine/cmdline" 2>/dev/null | grep -qF -- "--data-root $cache/engine"; then
+        if tr '\0' ' ' < "/proc/$engine/cmdline" 2>/dev/null | grep -qF -- "--exec-root $run/exec"; then
             for container in $(docker -H "unix://$run/engine.sock" ps -aq 2>/dev/null); do
                 docker -H "unix://$run/engine.sock" rm -fv "$container" > /dev/null 2>&1
             done
