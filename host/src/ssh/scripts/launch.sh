@@ -57,11 +57,9 @@ END
     mkfifo "$dir/done.new" "$dir/out" "$dir/err" || { undo; refuse "cannot make pipes in $dir$(why)"; }
     exec 9<> "$dir/done.new"
     mv "$dir/done.new" "$dir/done"
-    # Who came to stop it, or waited for it in vain, has taken the start away.
-    mkdir "$dir/going" 2>/dev/null || {
-        rm -f "$dir/done"
-        refuse "it was given up before it began"
-    }
+    # Who came to stop it, or waited for it in vain, has taken the start away: below it is told like
+    # any other that never began, a stopped one as stopped.
+    mkdir "$dir/going" 2>/dev/null || { rm -f "$dir/done"; return; }
     setsid sh -c "$0" windlass "$dir" "$id" "$kept" "$size" < /dev/null > /dev/null 2>&1 &
     exec 7< "$dir/done" 9>&-
     held=yes
