@@ -77,6 +77,7 @@ fn run(params: Params) -> Result<SetUp, Failure> {
     setup.deploy_traefik()?;
     let now = setup.deploy_portainer()?;
     let records = setup.configure_dns()?;
+    setup.still_runs()?;
     setup.finish(docker, &now, records)
 }
 
@@ -156,6 +157,17 @@ impl Setup {
         };
         let ipv6 = self.record.get("ipv6").and_then(Value::as_str);
         names.publish(&self.params.name, &self.ipv4, ipv6)
+    }
+
+    /// What ran at its own step may have fallen since, with an engine that was restarted: a server
+    /// is called ready when all of it runs.
+    fn still_runs(&self) -> Result<(), Failure> {
+        let server = &self.params.name;
+        for name in ["traefik", "portainer"] {
+            let healthy = || sdk::stacks::wait_healthy(server, name, HEALTHY_MS);
+            patiently(server, name, healthy)?;
+        }
+        Ok(())
     }
 
     /// Writes what the server is now, where that is news.

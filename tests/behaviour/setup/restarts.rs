@@ -7,7 +7,9 @@ use reqwest::Method;
 use serde_json::json;
 use tests::lab::{Lab, Machine};
 
-use super::machine::{build_images, check_ran_once, docker_installs, host_and_machine, see};
+use super::machine::{
+    build_images, check_ran_once, check_services, docker_installs, host_and_machine, see,
+};
 
 async fn restart_sshd(machine: &Machine) {
     machine.kill_sshd().await.unwrap();
@@ -45,10 +47,7 @@ async fn a_setup_goes_on_when_sshd_and_docker_are_restarted_in_the_middle() {
     assert_eq!(ended["result"]["changed"], true, "{ended}");
     assert_eq!(docker_installs(&machine).await, 1);
     check_ran_once(&host, &job).await;
-    let services = machine.inside("docker service ls --format '{{.Name}} {{.Replicas}}'").await;
-    let mut services: Vec<String> = services.unwrap().lines().map(str::to_owned).collect();
-    services.sort();
-    assert_eq!(services, ["portainer_agent 1/1", "portainer_portainer 1/1", "traefik_traefik 1/1"]);
+    check_services(&machine).await;
     lab.destroy("windlass-setup-3").await.unwrap();
 }
 
@@ -89,9 +88,6 @@ async fn a_real_machine_is_set_up_once_by_a_host_that_is_killed_all_the_time() {
     assert!(kills > 5, "{kills} {built}");
     assert_eq!(docker_installs(&machine).await, 1);
     check_ran_once(&host, &job).await;
-    let services = machine.inside("docker service ls --format '{{.Name}} {{.Replicas}}'").await;
-    let mut services: Vec<String> = services.unwrap().lines().map(str::to_owned).collect();
-    services.sort();
-    assert_eq!(services, ["portainer_agent 1/1", "portainer_portainer 1/1", "traefik_traefik 1/1"]);
+    check_services(&machine).await;
     lab.destroy("windlass-setup-4").await.unwrap();
 }
