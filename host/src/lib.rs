@@ -15,6 +15,8 @@ pub mod dns;
 pub mod effects;
 /// What a caller is told when something fails.
 pub mod error;
+/// Files that are there whole or not at all.
+mod files;
 /// The REST API.
 pub mod http;
 /// Durable jobs: queue, worker, journal, replay.

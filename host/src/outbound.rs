@@ -4,6 +4,7 @@
 mod addresses;
 mod direct;
 mod hosts;
+pub mod tls;
 mod tunnel;
 
 use std::time::Duration;

@@ -16,7 +16,7 @@ const LEVELS: [&[&str]; 10] = [
     &["capabilities"],
     &["effects"],
     &["providers", "dns", "ssh", "stacks", "outbound", "oci", "vault", "storage"],
-    &["model"],
+    &["model", "files"],
 ];
 
 fn level(module: &str) -> usize {

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::app::access::Admin;
 use crate::error::{Error, ErrorKind, sentence};
+use crate::files::write_whole;
 
 /// Somebody may look at the lock for a moment; so often is tried again.
 const LOOKS: u32 = 20;
@@ -87,20 +88,8 @@ impl Home {
 
     /// Writes a file that only its owner may read; it is there whole or not at all.
     pub fn write_private(&self, name: &str, content: &str) -> Result<(), Error> {
-        let unfinished = self.path.join(format!("{name}.new"));
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&unfinished)?;
-            file.set_permissions(Permissions::from_mode(0o600))?;
-            file.write_all(content.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&unfinished, self.path.join(name))
-        };
-        write().map_err(|error| refused(&self.path, &error))
+        let written = write_whole(&self.path.join(name), &[content.as_bytes()]);
+        written.map_err(|error| refused(&self.path, &error))
     }
 
     fn write(&self, occupant: &Occupant) -> Result<(), Error> {

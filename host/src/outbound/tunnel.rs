@@ -11,15 +11,9 @@ use hyper::header::{CONNECTION, HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{LARGEST, OutboundError, Request, Response, host_of, shown};
+use super::{LARGEST, OutboundError, Request, Response, host_of, shown, tls};
 use crate::ssh::Remote;
 
 /// Where the server's own doors are, seen from there.
@@ -56,7 +50,7 @@ pub async fn send_through(
         }
         let name = ServerName::try_from(host.clone());
         let name = name.map_err(|error| unreachable(error.to_string()))?;
-        let tls = client().map_err(|error| unreachable(error.to_string()))?;
+        let tls = tls::client(None).map_err(|error| unreachable(error.to_string()))?;
         let stream = TlsConnector::from(Arc::new(tls)).connect(name, tunnel).await;
         exchange(stream.map_err(|error| unreachable(format!("TLS failed: {error}")))?, request)
             .await
@@ -106,54 +100,4 @@ fn asked(request: Request, host: &str) -> Result<hyper::Request<Full<Bytes>>, hy
         map.entry(USER_AGENT).or_insert(HeaderValue::from_static("windlass"));
     }
     asked.body(Full::new(Bytes::from(body)))
-}
-
-fn client() -> Result<ClientConfig, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let anybody = Arc::new(Anybody(Arc::clone(&provider)));
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(anybody)
-        .with_no_client_auth())
-}
-
-/// Takes any certificate: who answers is known by the connection below.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken here".to_owned()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

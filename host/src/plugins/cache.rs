@@ -1,16 +1,16 @@
 //! Compiled code on disk, by the component's digest and the engine's fingerprint, so that a start
 //! need not compile anything. A file that is not as we wrote it is compiled again.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::hash::{Hash, Hasher};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
 use wasmtime::component::Component;
 
+use crate::files::write_whole;
 use crate::model::names::Digest;
 
 /// How many bytes of a file are the checksum of the rest.
@@ -61,7 +61,7 @@ impl Cache {
             }
         }
         let code = engine.precompile_component(bytes)?;
-        if let Err(error) = write_whole(&path, &code) {
+        if let Err(error) = write_whole(&path, &[&Sha256::digest(&code), &code]) {
             debug!(%digest, %error, "could not write compiled code to the cache");
         }
         deserialize(engine, &code)
@@ -89,16 +89,6 @@ fn read_ours(path: &Path) -> Option<Vec<u8>> {
     let file = fs::read(path).ok()?;
     let (checksum, code) = file.split_at_checked(CHECKSUM)?;
     (Sha256::digest(code).as_slice() == checksum).then_some(file)
-}
-
-fn write_whole(path: &Path, code: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&Sha256::digest(code))?;
-    file.write_all(code)?;
-    file.sync_all()?;
-    fs::rename(temporary, path)
 }
 
 #[expect(unsafe_code, reason = "wasmtime cannot check compiled code; `load` made or verified it")]

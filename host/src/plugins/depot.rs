@@ -2,18 +2,16 @@
 //! taken for another.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
+use crate::files::write_whole;
 use crate::model::names::Digest;
 use crate::plugins::plugin::{PluginError, digest_of};
-
-/// What a file is called while it is written.
-const UNFINISHED: &str = "new";
 
 /// A folder of components.
 #[derive(Clone, Debug)]
@@ -41,7 +39,7 @@ impl Depot {
         if fs::read(&path).is_ok_and(|kept| kept == bytes) {
             return Ok(());
         }
-        self.write(&path, bytes).map_err(|error| failed(&path, &error))
+        write_whole(&path, &[bytes]).map_err(|error| failed(&path, &error))
     }
 
     /// The component with this digest; none when it is not here, or is not that any more.
@@ -91,20 +89,6 @@ impl Depot {
             }
         }
         Ok(())
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-        let unfinished = path.with_extension(UNFINISHED);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        File::open(&self.folder)?.sync_all()
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

@@ -5,7 +5,6 @@
 //! Portainer refuses its name. What Portainer made is never changed past it, even when it does not
 //! answer: its own copy would be another one, and the next change made there would undo ours.
 
-mod certificate;
 pub mod client;
 pub mod line;
 pub mod location;

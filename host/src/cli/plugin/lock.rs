@@ -2,9 +2,8 @@
 //! home, or where `--lock-file` says, so that it can be kept with other things of a team.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::plugin::author::{file, refused};
 use crate::cli::plugin::registry::Fetched;
 use crate::cli::{Exit, Refusal};
+use crate::files::write_whole;
 use crate::model::grants::GrantsWanted;
 use crate::model::names::Digest;
 use crate::oci::reference::Reference;
@@ -150,27 +150,9 @@ impl Lock {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|error| file("make", folder, &error))?;
         }
-        write_whole(&self.path, text.as_bytes())
+        write_whole(&self.path, &[text.as_bytes()])
+            .map_err(|error| file("write", &self.path, &error))
     }
-}
-
-/// Writes a file that is there whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Refusal> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}.new", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(|error| file("write", path, &error))
 }
 
 /// `windlass:plugin@0.1.0`, as often as there are different ones.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::app::plugins::LARGEST_COMPONENT;
 use crate::cli::Refusal;
 use crate::cli::plugin::author::file;
-use crate::cli::plugin::lock::write_whole;
+use crate::files::write_whole;
 use crate::model::names::Digest;
 use crate::oci::digest_of;
 
@@ -33,7 +33,8 @@ impl Shelf {
         }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
         made.map_err(|error| file("make", &self.folder, &error))?;
-        write_whole(&self.path(digest), bytes)
+        let path = self.path(digest);
+        write_whole(&path, &[bytes]).map_err(|error| file("write", &path, &error))
     }
 
     /// What has this digest, if it is there and has not changed.

@@ -18,8 +18,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use crate::outbound::tls;
 use crate::ssh::{Remote, SshError, Tunnel};
-use crate::stacks::portainer::certificate;
 use crate::stacks::portainer::location::Location;
 
 /// How long one try to connect may take.
@@ -63,7 +63,7 @@ impl Line {
     /// # Errors
     /// When there is no way to speak TLS.
     pub fn new(remote: Arc<dyn Remote>, location: Location) -> Result<Self, String> {
-        let tls = certificate::client(location.certificate.clone());
+        let tls = tls::client(Some(location.certificate.clone()));
         let tls = tls.map_err(|error| format!("TLS cannot be used: {error}"))?;
         Ok(Self { remote, location, tls: TlsConnector::from(Arc::new(tls)) })
     }

@@ -1,5 +1,5 @@
-//! TLS with a server whose certificate is known by its bytes. No authority vouches for what
-//! Portainer signs itself; the file on its server does, which came over SSH.
+//! TLS 1.3 through an SSH connection, with a server for whose certificate no authority vouches: who
+//! answers is known by the connection below, or by the certificate's bytes, which came over it.
 
 use std::sync::Arc;
 
@@ -13,25 +13,28 @@ use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
 };
 
-/// A client that speaks to nobody else than the owner of this certificate.
-pub(super) fn client(certificate: CertificateDer<'static>) -> Result<ClientConfig, Error> {
+/// A client that speaks to the owner of this certificate only, or to whoever answers where none is
+/// given.
+///
+/// # Errors
+/// When the cryptography does not have TLS 1.3.
+pub fn client(expected: Option<CertificateDer<'static>>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let pinned = Pinned { certificate, provider: Arc::clone(&provider) };
-    let config = ClientConfig::builder_with_provider(provider)
+    let verifier = Verifier { expected, provider: Arc::clone(&provider) };
+    Ok(ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(pinned))
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
 }
 
 #[derive(Debug)]
-struct Pinned {
-    certificate: CertificateDer<'static>,
+struct Verifier {
+    expected: Option<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -40,7 +43,7 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if *shown == self.certificate {
+        if self.expected.as_ref().is_none_or(|expected| expected == shown) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
