@@ -11,7 +11,7 @@ use serde_json::json;
 use tests::host_process::{TestHost, program};
 
 /// How long a host may take to find out.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Starts a host that refuses to start, and answers its one complaint.
 async fn refusal(host: &TestHost) -> String {

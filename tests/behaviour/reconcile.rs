@@ -153,7 +153,7 @@ impl Cloud {
                 pause.tick().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), looking).await.expect("it looks often");
+        tokio::time::timeout(Duration::from_secs(120), looking).await.expect("it looks often");
     }
 }
 

@@ -141,7 +141,7 @@ fn spawn(folder: &TempDir, environment: &str) -> (Child, u16) {
 }
 
 fn wait(folder: &TempDir, port: u16) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_secs(60);
     while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
         assert!(Instant::now() < until, "sshd does not listen: {log}");

@@ -64,7 +64,7 @@ async fn a_cloudflare_that_does_not_answer_is_kept_unverified() {
     let began = std::time::Instant::now();
     let (status, answer) = host.post(PATH, json!({"api_token": fake.options().token})).await;
     assert_eq!((status, &answer["data"]["verified"]), (200, &json!(false)), "{answer}");
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
     let body = json!({"api_token": "x", "endpoint": "http://127.0.0.1:9"});
     let (status, answer) = host.post(PATH, body).await;
     assert_eq!((status, &answer["data"]["verified"]), (200, &json!(false)), "{answer}");

@@ -12,7 +12,7 @@ use tests::host_process::{TestHost, program};
 
 use super::{host_with_endless_job, wanted};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// `windlass mcp`, as a client starts it.
 struct Proxy {
@@ -91,7 +91,7 @@ async fn both_openers_reach_the_host_of_the_home() {
     host.wait_for(&job, "completed").await;
     let discover = Agent::of(&host).message("server/discover", json!({}));
     assert!(agent.ask(&discover)["result"]["supportedVersions"].is_array());
-    assert!(agent.end() < Duration::from_secs(2));
+    assert!(agent.end() < Duration::from_secs(10));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_host_is_started_where_none_runs_and_ends_with_the_agent() {
     let job = started["result"]["structuredContent"]["job_id"].clone();
     let waited = agent.ask(&call(3, "aguardar-job-completo", json!({ "job_id": job })));
     assert_eq!(waited["result"]["structuredContent"]["status"], "completed", "{waited:#}");
-    assert!(agent.end() < Duration::from_secs(2));
+    assert!(agent.end() < Duration::from_secs(10));
 }
 
 #[tokio::test]

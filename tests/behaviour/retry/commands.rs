@@ -21,7 +21,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
             pause.tick().await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    let waited = tokio::time::timeout(Duration::from_secs(120), waiting).await;
     waited.unwrap_or_else(|_elapsed| panic!("there never was: {what}"));
 }
 
