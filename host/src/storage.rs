@@ -24,6 +24,7 @@ use crate::storage::retry::{NewRetry, Retry};
 pub mod apps;
 mod error;
 pub mod feed;
+pub mod planned;
 pub mod plugins;
 pub mod removal;
 pub mod retry;
@@ -33,7 +34,9 @@ pub use error::StorageError;
 
 /// What the host keeps.
 #[async_trait]
-pub trait Store: plugins::PluginStore + AppStore + feed::FeedStore + Send + Sync + 'static {
+pub trait Store:
+    plugins::PluginStore + AppStore + feed::FeedStore + planned::PlanStore + Send + Sync + 'static
+{
     // Jobs.
 
     /// Writes a new job, with its server's record where it makes one, in one durable transaction.
@@ -350,6 +353,8 @@ pub enum Submitted {
     AppRequired(Vec<AppName>),
     /// An app that this one needs is not there any more.
     AppMissing(AppName),
+    /// What it was planned from is not so any more.
+    Outdated,
 }
 
 /// What came of the wish to cancel.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::agent::Agent;
@@ -167,6 +168,49 @@ async fn the_same_plan_has_the_same_hash_and_starts_just_that() {
     assert_eq!((status, &again["job_id"]), (202, &begun["job_id"]), "{again}");
     let (status, late) = host.post(&path, wanted).await;
     assert_eq!((status, &late["code"]), (409, &json!("plan_changed")), "{late}");
+}
+
+#[tokio::test]
+async fn of_clients_that_begin_by_the_same_plan_at_once_only_one_does() {
+    let host = host_with_server().await;
+    let body = json!({ "ssl_email": "ops@example.com", "zone_name": "example.com" });
+    let told = plan(&host, "/api/servers/web-1/setup", body.clone()).await;
+    let hash = told["plan_hash"].as_str().expect("a hash");
+    let path = format!("/api/servers/web-1/setup?if_plan={hash}");
+    // All of them look at the plan before the first has begun, or may.
+    let answers = join_all((0..6).map(|_| host.post(&path, body.clone()))).await;
+    let (begun, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|(status, _)| *status == 202);
+    assert_eq!(begun.len(), 1, "{answers:#?}");
+    for (status, refused) in refused {
+        assert_eq!((*status, &refused["code"]), (409, &json!("plan_changed")), "{refused}");
+    }
+    let job = begun[0].1["job_id"].as_str().expect("an id");
+    let done = host.wait_for(job, "completed").await;
+    assert_eq!(done["plugin"], told["jobs"][0]["plugin"], "{done:#}");
+    let (_, jobs) = host.get("/api/jobs?type=setup_server").await;
+    assert_eq!(jobs["jobs"].as_array().map(Vec::len), Some(1), "{jobs:#}");
+}
+
+#[tokio::test]
+async fn agents_that_begin_by_the_same_plan_at_once_get_the_same_job() {
+    let host = TestHost::start().await;
+    let agent = Agent::of(&host);
+    let mut wanted = server("web-1");
+    wanted["plan"] = json!(true);
+    let told = agent.does("criar-servidor", wanted.clone()).await;
+    wanted["plan"] = json!(false);
+    wanted["if_plan"] = told["plan_hash"].clone();
+    let (one, other) = tokio::join!(
+        agent.call("criar-servidor", wanted.clone()),
+        agent.call("criar-servidor", wanted.clone())
+    );
+    // Whoever comes when it is done is told that there is such a server.
+    let started = [one, other].into_iter().filter(|it| it["isError"] == false);
+    let jobs: Vec<Value> = started.map(|it| it["structuredContent"]["job_id"].clone()).collect();
+    assert!(!jobs.is_empty() && jobs.iter().all(|job| *job == jobs[0]), "{jobs:?}");
+    host.wait_for(jobs[0].as_str().expect("an id"), "completed").await;
+    let (_, all) = host.get("/api/jobs").await;
+    assert_eq!(all["jobs"].as_array().map(Vec::len), Some(1), "{all:#}");
 }
 
 #[tokio::test]

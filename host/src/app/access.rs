@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::app::repeats::Repeats;
 use crate::error::{Error, ErrorKind};
+use crate::storage::planned::Planned;
 
 /// How much a token allows; each includes those before it.
 #[derive(
@@ -74,6 +75,8 @@ pub struct Operator {
     pub(super) app: Arc<App>,
     pub(super) by: String,
     pub(super) repeats: Repeats,
+    /// What has to hold for what he begins, when he begins it by a plan.
+    pub(super) planned: Option<Arc<Planned>>,
 }
 
 /// What a caller may who may do all.
@@ -96,7 +99,8 @@ impl Reader {
     /// The same caller, if he may make jobs.
     pub fn operator(self) -> Result<Operator, Error> {
         self.caller.has(Scope::Operate)?;
-        Ok(Operator { app: self.app, by: self.caller.name, repeats: Repeats::default() })
+        let (repeats, planned) = (Repeats::default(), None);
+        Ok(Operator { app: self.app, by: self.caller.name, repeats, planned })
     }
 
     /// The same caller, if he may do all.

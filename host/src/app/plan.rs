@@ -3,6 +3,7 @@
 //! knows its records, where machines are simulated, names are only read, and no value of a secret
 //! is.
 
+pub(super) mod fence;
 pub mod intended;
 mod stage;
 mod telling;
@@ -14,11 +15,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::app::access::Operator;
-use crate::app::apps::Installation;
 use crate::app::plan::intended::Intended;
 use crate::app::plan::stage::Stage;
-use crate::app::servers::RequestKey;
-use crate::error::{Error, ErrorKind, sentence};
+use crate::error::{Error, sentence};
 use crate::model::catalogue::Price;
 use crate::model::failure::Failure;
 use crate::model::grants::GrantsWanted;
@@ -166,23 +165,6 @@ impl Operator {
         let planned = self.app.tasks.spawn(async move { rehearse(operator, &intended).await });
         planned.await.map_err(|_panicked| Error::internal("making a plan panicked"))?
     }
-
-    /// Makes the jobs if they would do just what this plan says.
-    pub async fn begin_as_planned(
-        &self,
-        intended: &Intended,
-        hash: &str,
-        key: Option<RequestKey>,
-    ) -> Result<Installation, Error> {
-        // The plan of what was begun is another one by now: the same request is the same job.
-        if !self.is_remembered(key.as_ref()).await? {
-            let plan = self.plan(intended).await?;
-            if plan.plan_hash != hash {
-                return Err(changed(&plan, hash));
-            }
-        }
-        self.begin(intended, key).await
-    }
 }
 
 impl App {
@@ -199,19 +181,6 @@ async fn rehearse(operator: Operator, intended: &Intended) -> Result<Plan, Error
     let planned = stage.rehearse(operator, intended).await;
     stage.clear().await;
     planned
-}
-
-fn changed(plan: &Plan, hash: &str) -> Error {
-    let shown: String = hash.chars().take(40).collect();
-    let message = format!(
-        "Nothing was started: it would not do what the plan `{}` says any more. Now: {} Look at \
-         the new plan, and use its hash `{}`.",
-        shown.escape_debug(),
-        plan.summary,
-        plan.plan_hash
-    );
-    Error::new(ErrorKind::Conflict, "plan_changed", message)
-        .with_detail("plan_hash", plan.plan_hash.as_str())
 }
 
 impl From<&Failure> for PlannedFailure {

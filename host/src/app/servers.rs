@@ -223,7 +223,7 @@ impl Operator {
         }
         for _ in 0..ID_TRIES {
             let job = self.new_job(&operation, &wish);
-            match self.app.store.submit(job).await {
+            match self.write(job).await {
                 Ok(Submitted::Job(id) | Submitted::Before(id)) => return Ok(id),
                 Ok(Submitted::KeyReused) => return Err(key_reused()),
                 Ok(Submitted::ServerExists(server)) if self.joins() => {

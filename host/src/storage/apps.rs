@@ -1,9 +1,12 @@
 //! What is kept about apps: a part of [`Store`](crate::storage::Store) in a trait of its own.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::model::app::AppRecord;
 use crate::model::names::{AppName, JobId, ServerName};
+use crate::storage::planned::Planned;
 use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
 
 /// The records of apps, and the jobs that change several of them.
@@ -53,4 +56,6 @@ pub struct Batch {
     pub jobs: Vec<NewJob>,
     /// Sealed secrets that are written with them, by name; those of the same names are replaced.
     pub secrets: Vec<(String, Vec<u8>)>,
+    /// The plan that has to hold for that.
+    pub planned: Option<Arc<Planned>>,
 }

@@ -14,6 +14,7 @@ mod jobs;
 mod journal;
 mod mark;
 mod order;
+mod planned;
 #[cfg(test)]
 mod plans;
 mod plugins;

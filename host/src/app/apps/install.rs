@@ -51,7 +51,7 @@ impl Operator {
                 }
                 Planned::New(plan) => plan,
             };
-            let (batch, answer) = plan.batch(&self.app, &self.by, key.as_ref(), now)?;
+            let (batch, answer) = plan.batch(self, key.as_ref(), now)?;
             match self.app.store.submit_all(batch).await {
                 Ok(Submitted::Job(_)) => return Ok(answer),
                 Ok(before @ (Submitted::Before(_) | Submitted::KeyReused)) => {
@@ -246,12 +246,13 @@ impl Plan {
     /// All of it as the store takes it, and what the caller is told when it did.
     fn batch(
         self,
-        app: &App,
-        by: &str,
+        operator: &Operator,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
     ) -> Result<(Batch, Installation), Error> {
-        let mut batch = Batch { jobs: Vec::new(), secrets: Vec::new() };
+        let Operator { app, by, planned, .. } = operator;
+        let planned = planned.clone();
+        let mut batch = Batch { jobs: Vec::new(), secrets: Vec::new(), planned };
         let last = self.apps.len().saturating_sub(1);
         for (index, it) in self.apps.iter().enumerate() {
             for (reference, value) in &it.secrets.secrets {
@@ -267,7 +268,7 @@ impl Plan {
                 server: Some(server.clone()),
                 retry_of: None,
                 depends_on: self.needed_jobs(&it.record),
-                by: by.to_owned(),
+                by: by.clone(),
                 now,
                 server_change: ServerChange::Deploying(Box::new(it.record.clone())),
                 idempotency: key.filter(|_| index == last).cloned(),

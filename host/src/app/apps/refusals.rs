@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::app::plan::fence;
 use crate::error::{Error, ErrorKind};
 use crate::model::app::{AppRecord, AppStatus};
 use crate::model::names::{AppName, JobId, ServerName};
@@ -26,6 +27,7 @@ pub(in crate::app) fn about_apps(server: &ServerName, refused: Submitted) -> Err
             Error::new(ErrorKind::NotFound, "no_such_app", message)
                 .with_next(format!("GET /api/servers/{server}/apps"))
         }
+        Submitted::Outdated => fence::outdated(),
         other => Error::internal(format!("the store answered {other:?} about an app")),
     }
 }

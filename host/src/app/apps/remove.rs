@@ -77,7 +77,8 @@ impl Operator {
                 },
                 idempotency: key.clone(),
             };
-            let batch = Batch { jobs: vec![job], secrets: Vec::new() };
+            let planned = self.planned.clone();
+            let batch = Batch { jobs: vec![job], secrets: Vec::new(), planned };
             match self.app.store.submit_all(batch).await {
                 Ok(Submitted::Job(id) | Submitted::Before(id)) => return Ok(id),
                 Ok(Submitted::KeyReused) => return Err(key_reused()),

@@ -8,9 +8,10 @@ use crate::model::journal::{Event, NewEntry};
 use crate::model::names::{AppName, ServerName};
 use crate::model::server::{AppsOnIt, Protection, ServerStatus, domain_asked};
 use crate::storage::apps::Batch;
+use crate::storage::planned::Planned;
 use crate::storage::sqlite::fault::{Fault, from_json, parse, to_json};
 use crate::storage::sqlite::verb::Writing;
-use crate::storage::sqlite::{apps, config, journal, order, servers};
+use crate::storage::sqlite::{apps, config, journal, order, planned, servers};
 use crate::storage::{Change, IdempotencyKey, NewJob, ServerChange, StorageError, Submitted};
 
 /// How many old keys a request takes away at most.
@@ -24,7 +25,7 @@ pub(super) fn submit(writing: &mut Writing<'_>, job: &NewJob) -> Result<Submitte
     if let Some(refusal) = refusal(writing.connection, job, &[])? {
         return Ok(refusal);
     }
-    write(writing, job)
+    write(writing, job, None)
 }
 
 /// Writes several new jobs, or says why there are none.
@@ -33,6 +34,11 @@ pub(super) fn submit_all(writing: &mut Writing<'_>, batch: &Batch) -> Result<Sub
         if let Some(before) = first_of(writing.connection, key)? {
             return Ok(before);
         }
+    }
+    if let Some(plan) = &batch.planned
+        && !planned::holds(writing.connection, plan)?
+    {
+        return Ok(Submitted::Outdated);
     }
     let together: Vec<&AppName> = batch.jobs.iter().filter_map(deployed).collect();
     // A refusal must come before the first thing is written.
@@ -50,7 +56,7 @@ pub(super) fn submit_all(writing: &mut Writing<'_>, batch: &Batch) -> Result<Sub
     }
     .into());
     for job in &batch.jobs {
-        written = Ok(write(writing, job)?);
+        written = Ok(write(writing, job, batch.planned.as_deref())?);
     }
     written
 }
@@ -63,9 +69,16 @@ fn deployed(job: &NewJob) -> Option<&AppName> {
 }
 
 /// Writes a job that nothing speaks against.
-fn write(writing: &mut Writing<'_>, job: &NewJob) -> Result<Submitted, Fault> {
+fn write(
+    writing: &mut Writing<'_>,
+    job: &NewJob,
+    plan: Option<&Planned>,
+) -> Result<Submitted, Fault> {
     change(writing.connection, job)?;
     let number = insert(writing.connection, job)?;
+    if let Some(plan) = plan {
+        planned::pin(writing.connection, plan, number, job)?;
+    }
     note(writing, number, job)?;
     depend(writing, number, job)?;
     Ok(Submitted::Job(job.id.clone()))

@@ -14,6 +14,8 @@ use crate::model::job::{JobStatus, Outcome};
 use crate::model::journal::{Event, LogSource};
 use crate::model::names::{ProviderKind, WorkerId};
 use crate::model::server::{AppsOnIt, Protection, ServerStatus, SshAccess};
+use crate::storage::apps::{AppStore, Batch};
+use crate::storage::planned::{PlanStore, Planned};
 use crate::storage::{IdempotencyKey, KeptLease, ServerChange};
 
 /// Whether tests that take long are run.
@@ -771,4 +773,59 @@ async fn a_file_that_may_only_be_read_is_refused() {
     let connection = Connection::open_with_flags(bench.path(), flags).unwrap();
     let refused = schema::prepare(&connection, &bench.path(), "jobs.db").unwrap_err();
     assert!(refused.to_string().starts_with("jobs.db cannot be written"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_planned_job_is_written_only_while_its_plan_holds_and_runs_what_ran_in_it() {
+    let bench = Bench::new();
+    let web: ServerName = "web".parse().unwrap();
+    let pin = PluginPin {
+        name: "create-server".to_owned(),
+        version: "1.0.0".to_owned(),
+        digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
+    };
+    let planned = |basis| {
+        let pins = vec![("create_server".parse().unwrap(), pin.clone())];
+        Some(Arc::new(Planned { server: "web".parse().unwrap(), basis, pins }))
+    };
+    let submit = |index, planned| {
+        let jobs = vec![new_job(index, Some("web"))];
+        bench.store.submit_all(Batch { jobs, secrets: Vec::new(), planned })
+    };
+    let basis = || async { bench.store.basis(&web).await.unwrap() };
+    let first = basis().await;
+    // What is about others does not count, but what they are does.
+    bench.submit(1, Some("other")).await;
+    assert_eq!(basis().await, first);
+    let id = JobId::new(now(), 2);
+    assert_eq!(submit(2, planned(first.clone())).await.unwrap(), Submitted::Job(id.clone()));
+    assert_eq!(bench.store.job(&id).await.unwrap().unwrap().plugin, Some(pin.clone()));
+    assert_eq!(submit(3, planned(first)).await.unwrap(), Submitted::Outdated);
+    assert!(bench.store.job(&JobId::new(now(), 3)).await.unwrap().is_none());
+    for change in ["server", "secret", "provider", "app"] {
+        let before = basis().await;
+        match change {
+            "server" => {
+                let server_change = ServerChange::Create(Box::new(server("third")));
+                bench.store.submit(NewJob { server_change, ..new_job(4, None) }).await.unwrap();
+            }
+            "secret" => bench.store.put_secret("server/web/secret/x", b"sealed").await.unwrap(),
+            "provider" => {
+                let (token, endpoint) = (None, Some("http://127.0.0.1:1".to_owned()));
+                let kind = ProviderKind::Docker;
+                let provider = ProviderConfig { kind, token, endpoint, default: true };
+                bench.store.put_provider(provider).await.unwrap();
+            }
+            _ => {
+                let put = |writing: &mut verb::Writing<'_>| {
+                    let insert = "INSERT INTO apps (server, name, job, record) \
+                                  VALUES ('web', 'n8n', 'j', '{}')";
+                    Ok(writing.connection.execute_batch(insert)?)
+                };
+                bench.store.writer.durable("wrote an app", put).await.unwrap();
+            }
+        }
+        assert_ne!(basis().await, before, "{change}");
+        assert_eq!(submit(9, planned(before)).await.unwrap(), Submitted::Outdated, "{change}");
+    }
 }
