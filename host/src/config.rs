@@ -12,7 +12,7 @@ use crate::vault::source::Source;
 /// The most jobs that run together, unless told otherwise.
 const WORKERS: usize = 64;
 /// The longest that one call of an agent waits: clients and proxies give up at 300 s.
-const WAIT_CAP: Duration = Duration::from_secs(280);
+pub(crate) const WAIT_CAP: Duration = Duration::from_secs(280);
 
 /// Between two looks whether the servers are still there, unless told otherwise.
 const RECONCILE: Duration = Duration::from_secs(300);

@@ -38,9 +38,14 @@ async fn host_with(settings: &[(&str, &str)]) -> TestHost {
 
 /// A host with a job that goes on until somebody stops it: its machine never answers.
 async fn host_with_endless_job() -> (TestHost, FakeHetzner, String) {
+    host_with_endless_job_and("3").await
+}
+
+/// The same, where a wait takes so many seconds at most.
+async fn host_with_endless_job_and(wait_cap: &str) -> (TestHost, FakeHetzner, String) {
     let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
     let url = cloud.url();
-    let host = host_with(&[("HCLOUD_ENDPOINT", &url), ("WINDLASS_MCP_WAIT_CAP", "3")]).await;
+    let host = host_with(&[("HCLOUD_ENDPOINT", &url), ("WINDLASS_MCP_WAIT_CAP", wait_cap)]).await;
     let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
     assert_eq!(host.post("/api/config/provider", config).await.0, 200);
     let job = host.create_server("web-1").await;

@@ -100,3 +100,21 @@ async fn until_done(call: &Call<'_>, id: &JobId, bound: Duration) -> Result<Dura
     }
     Ok(began.elapsed())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Language, WAIT_CAP};
+
+    /// As the specification has it: libraries give up after 60 s, proxies after a pause of 15 s to
+    /// 100 s, Node after 300 s.
+    #[test]
+    fn the_bounds_are_those_of_the_specification() {
+        assert_eq!((USUAL.as_secs(), BEAT.as_secs(), MOST), (45, 10, 1_800));
+        assert_eq!(WAIT_CAP.as_secs(), 280);
+        for language in [Language::Portuguese, Language::English] {
+            let about = WAIT.about.within(language);
+            assert!(about.contains("45 s"), "{about}");
+        }
+    }
+}

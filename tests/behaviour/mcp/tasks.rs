@@ -1,5 +1,7 @@
 //! Waits as tasks.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 use tests::agent::{Agent, Reply};
 use tests::host_process::TestHost;
@@ -30,6 +32,38 @@ async fn a_client_that_polls_gets_a_task_that_ends_with_the_job() {
     assert_eq!(done["result"]["structuredContent"]["job_id"], job, "{done:#}");
     assert_eq!(done["result"]["isError"], false);
     assert_eq!(task(&agent, "tasks/cancel", &id).await.status, 200);
+}
+
+/// What the official suite's scenarios of tasks look at: names of fields, whole milliseconds, nothing
+/// of the older revision, headers, and methods that there are no more.
+#[tokio::test]
+async fn tasks_look_on_the_wire_as_the_extension_has_them() {
+    let (host, _cloud, job) = host_with_endless_job().await;
+    let agent = Agent::of(&host).with_tasks();
+    let begun = agent.call("aguardar-job-completo", json!({ "job_id": job })).await;
+    let id = begun["taskId"].clone();
+    let shown = task(&agent, "tasks/get", &id).await.result();
+    assert_eq!(shown["resultType"], "complete", "{shown:#}");
+    for seen in [&begun, &shown] {
+        assert!(seen["pollIntervalMs"].is_u64(), "{seen:#}");
+        let forever = seen.get("ttlMs").is_none_or(|it| it.is_null() || it.is_u64());
+        assert!(forever && seen["createdAt"].is_string(), "{seen:#}");
+        assert!(seen["lastUpdatedAt"].is_string(), "{seen:#}");
+        for old in ["ttl", "pollInterval", "requestState", "result", "error"] {
+            assert!(seen.get(old).is_none(), "{old}: {seen:#}");
+        }
+    }
+    for gone in ["tasks/result", "tasks/list"] {
+        let reply = task(&agent, gone, &id).await;
+        assert_eq!((reply.status, reply.error().0), (404, -32_601), "{gone}: {reply:?}");
+    }
+    let message = agent.message("tasks/get", json!({ "taskId": id }));
+    let wrong = agent.request(&message).header("Mcp-Name", "another").send().await;
+    let wrong = Reply::read(wrong.expect("the host answers"), Instant::now()).await;
+    assert_eq!((wrong.status, wrong.error().0), (400, -32_020), "{wrong:?}");
+    // A wait asks nobody anything: what is said to it is taken and changes nothing.
+    assert_eq!(task(&agent, "tasks/update", &id).await.status, 200);
+    assert_eq!(task(&agent, "tasks/get", &id).await.result()["status"], "working");
 }
 
 #[tokio::test]

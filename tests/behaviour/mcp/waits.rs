@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::agent::{Agent, Stream, Wire};
 use tests::host_process::TestHost;
 
-use super::{host_with, host_with_endless_job, wanted};
+use super::{host_with, host_with_endless_job, host_with_endless_job_and, wanted};
 
 /// Waits until the host logged this.
 pub(super) async fn logged(host: &TestHost, words: &str) {
@@ -34,6 +34,50 @@ async fn a_wait_for_what_goes_on_ends_in_time_and_is_no_error() {
         assert_eq!(waited["waited_s"], 3, "{waited:#}");
         assert!(waited["next"].as_str().expect("next").contains("aguardar-job-completo"));
     }
+}
+
+/// A job of minutes under the usual 45 s of a wait is one of seconds under one second: it is waited
+/// for again and again, and each answer says how.
+#[tokio::test]
+async fn a_job_that_outlasts_its_waits_is_waited_for_again_until_it_is_done() {
+    let settings = [("WINDLASS_SANDBOX_PACE", "realistic"), ("WINDLASS_MCP_WAIT_CAP", "1")];
+    let host = host_with(&settings).await;
+    let agent = Agent::of(&host);
+    let started = agent.does("criar-servidor", wanted("web-1")).await;
+    let (mut progress, mut waits) = (0, 0);
+    let done = loop {
+        let job = json!({ "job_id": started["job_id"] });
+        let waited = agent.does("aguardar-job-completo", job).await;
+        waits += 1;
+        let now = waited["progress"].as_u64().expect("it says how far it is");
+        assert!(now >= progress, "{waited:#}");
+        progress = now;
+        if waited["done"] == true {
+            break waited;
+        }
+        assert!(["queued", "running"].contains(&waited["status"].as_str().unwrap()), "{waited:#}");
+        assert!(waited["waited_s"].as_u64() >= Some(1) && waited["error"].is_null(), "{waited:#}");
+        let next = waited["next"].as_str().expect("it says what to do");
+        assert!(next.contains("aguardar-job-completo") && next.contains("job_id"), "{next}");
+        assert!(waits < 600, "{waited:#}");
+    };
+    assert!(waits > 2, "it takes longer than two waits");
+    assert_eq!((&done["status"], &done["progress"]), (&json!("completed"), &json!(100)));
+    assert!(done["result"]["ipv4"].is_string(), "{done:#}");
+}
+
+#[tokio::test]
+async fn a_wait_lasts_45_seconds_unless_told_otherwise() {
+    if std::env::var_os("SLOW_TESTS").is_none() {
+        return println!("SKIPPED: a wait of 45 s, set SLOW_TESTS");
+    }
+    let (host, _cloud, job) = host_with_endless_job_and("280").await;
+    let arguments = json!({ "job_id": job });
+    let waited = Agent::of(&host).does("aguardar-job-completo", arguments).await;
+    assert_eq!(waited["done"], false);
+    // Libraries give up after 60 s.
+    let seconds = waited["waited_s"].as_u64().expect("it says how long it waited");
+    assert!((45..60).contains(&seconds), "{waited:#}");
 }
 
 #[tokio::test]
