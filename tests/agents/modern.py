@@ -1,6 +1,6 @@
 """The story of a server, told by Python's SDK of today over standard input and output: the
-arguments are the program and its flags. Its user types names into forms. Prints what happened as
-one line of JSON."""
+arguments are the program and its flags; what is wanted may be said in STORY. Its user types names
+into forms. Prints what happened as one line of JSON."""
 
 import asyncio
 import json
@@ -11,6 +11,11 @@ import sys
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.types import ElicitResult
+
+WANTED = {
+    "server": {"name": "web-1", "server_type": "cx23", "region": "nbg1"},
+    "setup": {"ssl_email": "ops@example.com", "zone_name": "example.com"},
+} | json.loads(os.environ.get("STORY", "{}"))
 
 
 async def main(program, *flags):
@@ -42,27 +47,21 @@ async def main(program, *flags):
                     return job
 
         tools = await client.list_tools()
-        created = await call("criar-servidor", name="web-1", server_type="cx23", region="nbg1")
+        name = WANTED["server"]["name"]
+        created = await call("criar-servidor", **WANTED["server"])
         await finish(created)
         log = await client.read_resource(created["log_uri"])
+        await finish(await call("configurar-servidor-completo", name=name, **WANTED["setup"]))
+        plan = await call("instalar-app", name=name, app_name="n8n", plan=True)
         await finish(
-            await call(
-                "configurar-servidor-completo",
-                name="web-1",
-                ssl_email="ops@example.com",
-                zone_name="example.com",
-            )
+            await call("instalar-app", name=name, app_name="n8n", if_plan=plan["plan_hash"])
         )
-        plan = await call("instalar-app", name="web-1", app_name="n8n", plan=True)
-        await finish(
-            await call("instalar-app", name="web-1", app_name="n8n", if_plan=plan["plan_hash"])
-        )
-        apps = (await call("listar-apps-instaladas", name="web-1"))["apps"]
+        apps = (await call("listar-apps-instaladas", name=name))["apps"]
         for app in ["n8n", "postgres", "redis"]:
             await finish(
-                await call("desinstalar-app", name="web-1", app_name=app, delete_data=True)
+                await call("desinstalar-app", name=name, app_name=app, delete_data=True)
             )
-        await finish(await call("destruir-servidor", name="web-1"))
+        await finish(await call("destruir-servidor", name=name))
         servers = await call("listar-servidores")
         version = str(client.protocol_version)
     print(

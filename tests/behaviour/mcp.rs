@@ -6,6 +6,7 @@ mod clients;
 mod conformance;
 mod door;
 mod list;
+mod machine;
 mod resources;
 mod safety;
 mod stdio;

@@ -2,7 +2,7 @@
 
 mod authors;
 mod javascript;
-mod machine;
+pub(crate) mod machine;
 mod python;
 mod rehearsal;
 mod rendering;

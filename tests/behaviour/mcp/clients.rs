@@ -10,7 +10,7 @@ use super::host_with;
 use super::waits::logged;
 
 /// The one line of JSON that a story ends with.
-async fn told(mut story: Command) -> Value {
+pub(super) async fn told(mut story: Command) -> Value {
     let run = tokio::task::spawn_blocking(move || story.output());
     let output = run.await.expect("no panic").expect("the story can be told");
     let (said, complained) =
@@ -70,7 +70,7 @@ async fn typescripts_sdk_of_today_shows_its_user_a_form_before_it_destroys() {
 }
 
 /// What was installed, as it was planned.
-fn check_apps(story: &Value) {
+pub(super) fn check_apps(story: &Value) {
     let running = |name: &str| json!([name, "running"]);
     let apps = json!([running("n8n"), running("postgres"), running("redis")]);
     assert_eq!(story["apps"], apps, "{story:#}");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
@@ -38,14 +39,7 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     async fn set_up(lab: &'a Lab, traefik: &str) -> Self {
-        let cloudflare = FakeCloudflare::start(fake_cloudflare::Options::default()).await;
-        cloudflare.add_zone("example.com", "ours");
-        let environment = vec![("CLOUDFLARE_ENDPOINT".to_owned(), cloudflare.url())];
-        let host = TestHost::start_with(Options { environment }).await;
-        let token = json!({ "api_token": cloudflare.options().token });
-        assert_eq!(host.post("/api/config/cloudflare", token).await.0, 200);
-        let provider = json!({ "name": "docker", "endpoint": lab.socket(), "default": true });
-        assert_eq!(host.post("/api/config/provider", provider).await.0, 200);
+        let (host, cloudflare) = host_with_names(lab).await;
         let body = json!({ "name": SERVER, "server_type": "medium", "region": "local" });
         let created = host.submit(Method::POST, "/api/servers", Some(body)).await;
         host.wait_for(&created, "completed").await;
@@ -62,33 +56,9 @@ impl<'a> Scene<'a> {
         let path = format!("/api/servers/{SERVER}/setup");
         let setup = self.host.submit(Method::POST, &path, Some(wanted)).await;
         see(&self.host, &setup, "Deploy Traefik").await;
-        self.give_images(traefik).await;
+        give_images(self.lab, &self.machine, (MACHINE, traefik)).await;
         see(&self.host, &setup, "Configure DNS").await;
         self.host.wait_for(&setup, "completed").await;
-    }
-
-    /// Gives the machine what it cannot pull here.
-    async fn give_images(&self, traefik: &str) {
-        let began = Instant::now();
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/lab");
-        let put = |file: &str, name: &str| {
-            self.lab.docker(&["cp", file, &format!("{MACHINE}:/root/{name}")]);
-        };
-        put(traefik, "traefik");
-        for file in ["portainer.py", "portainer.sh", "apps/n8n.py", "apps/images.sh"] {
-            put(source.join(file).to_str().unwrap(), file.rsplit('/').next().unwrap());
-        }
-        self.lab.give_image(PARTS, MACHINE);
-        let [postgres, redis, n8n] = ["postgres", "redis", "n8n"].map(image_of);
-        let (portainer, agent) = (stacks::PORTAINER, stacks::AGENT);
-        for command in [
-            format!("sh /root/images.sh {PARTS} {postgres} {redis} {n8n} {}", stacks::TRAEFIK),
-            format!("sh /root/portainer.sh {portainer} {agent}"),
-        ] {
-            let said = self.inside(&format!("{command} 2>&1; echo \"exit $?\"")).await;
-            assert!(said.ends_with("exit 0"), "{command}: {said}");
-        }
-        println!("{:>7} ms  the images are built", began.elapsed().as_millis());
     }
 
     async fn inside(&self, command: &str) -> String {
@@ -193,6 +163,56 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// A host that makes its machines in the lab, and their names in a zone of its own.
+pub(crate) async fn host_with_names(lab: &Lab) -> (TestHost, FakeCloudflare) {
+    let cloudflare = FakeCloudflare::start(fake_cloudflare::Options::default()).await;
+    cloudflare.add_zone("example.com", "ours");
+    let environment = vec![("CLOUDFLARE_ENDPOINT".to_owned(), cloudflare.url())];
+    let host = TestHost::start_with(Options { environment }).await;
+    let token = json!({ "api_token": cloudflare.options().token });
+    assert_eq!(host.post("/api/config/cloudflare", token).await.0, 200);
+    let provider = json!({ "name": "docker", "endpoint": lab.socket(), "default": true });
+    assert_eq!(host.post("/api/config/provider", provider).await.0, 200);
+    (host, cloudflare)
+}
+
+/// Sees that there is what the images are built out of. Answers where Traefik's program is; none,
+/// and a line that says so, where a part is missing.
+pub(crate) fn parts(lab: &Lab, test: &str) -> Option<String> {
+    // Tests that want the same at once wait for the first of them.
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        lab.have_image_with(&PACKAGES, PARTS);
+        python::environment_with(TRAEFIK)
+    });
+    let folder = found.as_ref().map_err(|why| tests::lab::skip(test, why)).ok()?;
+    Some(folder.join("bin/traefik").display().to_string())
+}
+
+/// Gives the machine of this name what it cannot pull here: Traefik's program, and images.
+pub(crate) async fn give_images(lab: &Lab, machine: &Machine, (name, traefik): (&str, &str)) {
+    let began = Instant::now();
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/lab");
+    let put = |file: &str, as_: &str| {
+        lab.docker(&["cp", file, &format!("{name}:/root/{as_}")]);
+    };
+    put(traefik, "traefik");
+    for file in ["portainer.py", "portainer.sh", "apps/n8n.py", "apps/images.sh"] {
+        put(source.join(file).to_str().unwrap(), file.rsplit('/').next().unwrap());
+    }
+    lab.give_image(PARTS, name);
+    let [postgres, redis, n8n] = ["postgres", "redis", "n8n"].map(image_of);
+    let (portainer, agent) = (stacks::PORTAINER, stacks::AGENT);
+    for command in [
+        format!("sh /root/images.sh {PARTS} {postgres} {redis} {n8n} {}", stacks::TRAEFIK),
+        format!("sh /root/portainer.sh {portainer} {agent}"),
+    ] {
+        let said = machine.inside(&format!("{command} 2>&1; echo \"exit $?\"")).await.unwrap();
+        assert!(said.trim().ends_with("exit 0"), "{command}: {said}");
+    }
+    println!("{:>7} ms  the images are built", began.elapsed().as_millis());
+}
+
 /// The one image of a recipe's services.
 fn image_of(name: &str) -> String {
     let entry = catalogue().into_iter().find(|entry| entry.name == name).unwrap();
@@ -209,11 +229,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 async fn an_app_lives_with_its_database_and_its_queue_on_a_real_machine_until_nothing_is_left() {
     const TEST: &str = "an_app_lives_with_its_database_and_its_queue_on_a_real_machine";
     let Some(lab) = Lab::shared(TEST) else { return };
-    let traefik = match python::environment_with(TRAEFIK) {
-        Ok(folder) => folder.join("bin/traefik").display().to_string(),
-        Err(why) => return tests::lab::skip(TEST, &why),
-    };
-    lab.have_image_with(&PACKAGES, PARTS);
+    let Some(traefik) = parts(lab, TEST) else { return };
     let scene = Scene::set_up(lab, &traefik).await;
     let before = scene.records();
     let jobs = scene.installs().await;
