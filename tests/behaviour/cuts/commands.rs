@@ -1,6 +1,7 @@
 //! A command on a real server, with the way there cut or the host killed in the middle of a packet.
 
 use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::json;
 use tests::killable::KillableWorkshop;
@@ -23,7 +24,10 @@ async fn run(sshd: &Sshd, strike: Option<Strike>) -> (u64, u64) {
     change.await.unwrap().unwrap();
     workshop.stop().await;
 
-    let counter = sshd.folder().join(format!("counter-{}", proxy.port()));
+    // A port may be given out twice, and then two runs would be counted as one.
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let number = RUNS.fetch_add(1, Ordering::Relaxed);
+    let counter = sshd.folder().join(format!("counter-{number}"));
     let command = format!("echo x >> {}; seq 1 {LINES}", counter.display());
     let what = json!({ "command": command, "timeout_ms": 60_000 });
     proxy.arm(strike);
