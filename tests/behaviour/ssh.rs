@@ -4,6 +4,7 @@ mod commands;
 mod docker;
 mod files;
 mod interruptions;
+mod late_starts;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};

@@ -57,9 +57,13 @@ END
     mkfifo "$dir/done.new" "$dir/out" "$dir/err" || { undo; refuse "cannot make pipes in $dir$(why)"; }
     exec 9<> "$dir/done.new"
     mv "$dir/done.new" "$dir/done"
-    # Who came to stop it, or waited for it in vain, has taken the start away: below it is told like
-    # any other that never began, a stopped one as stopped.
-    mkdir "$dir/going" 2>/dev/null || { rm -f "$dir/done"; return; }
+    # Who came to stop it, or waited for it in vain, has taken the start away: it never began, and
+    # the receipt says why.
+    mkdir "$dir/going" 2>/dev/null || {
+        rm -f "$dir/done"
+        exec 9>&-
+        return
+    }
     setsid sh -c "$0" windlass "$dir" "$id" "$kept" "$size" < /dev/null > /dev/null 2>&1 &
     exec 7< "$dir/done" 9>&-
     held=yes
@@ -111,7 +115,8 @@ alive() {
 
 if [ $held = no ]; then
     tries=0
-    until [ -e "$dir/done" ] || [ -e "$dir/stopped" ] || [ $tries -ge 50 ]; do
+    # A start that was taken without a pipe to follow is one that was taken away.
+    until [ -e "$dir/done" ] || [ -e "$dir/stopped" ] || [ -e "$dir/going" ] || [ $tries -ge 50 ]; do
         sleep 0.1 || sleep 1
         tries=$((tries + 1))
     done
