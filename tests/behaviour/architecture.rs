@@ -162,3 +162,57 @@ fn every_source_file_says_what_it_is_for() {
         assert!(text.starts_with("//!"), "{} does not begin with //!", path.display());
     }
 }
+
+/// What the storage answers to a job and writes nothing.
+const READS: [&str; 11] = [
+    "app",
+    "app_of_job",
+    "apps",
+    "changes",
+    "journal",
+    "logs",
+    "secret",
+    "secrets",
+    "server",
+    "servers",
+    "wake_waiting",
+];
+
+/// Verbs of the storage of whose arguments one is a lease, or a job that has one.
+fn fenced_verbs() -> BTreeSet<String> {
+    let files = sources("host/src/storage");
+    let mut files: Vec<String> = files.into_iter().map(|(_, text)| text).collect();
+    files.push(fs::read_to_string(root().join("host/src/storage.rs")).unwrap());
+    let traits = files.iter().filter_map(|text| text.split_once("pub trait "));
+    let verbs = traits.flat_map(|(_, body)| body.split("fn ").skip(1));
+    let declared = verbs.filter_map(|verb| verb.split_once(';').map(|(signature, _)| signature));
+    let needles = ["Lease", "Job<", "&Claim"];
+    let is_fenced = |signature: &&str| needles.iter().any(|needle| signature.contains(needle));
+    let name = |signature: &str| signature.split('(').next().unwrap().trim().to_owned();
+    declared.filter(is_fenced).map(name).collect()
+}
+
+#[test]
+fn whatever_a_job_writes_is_refused_when_its_lease_is_an_old_one() {
+    let mut may = fenced_verbs();
+    assert!(["append", "amend_app", "forget_server", "finish"].iter().all(|it| may.contains(*it)));
+    may.extend(READS.map(str::to_owned));
+    // A wish to cancel is somebody else's, whoever may run the job.
+    may.insert("request_cancel".to_owned());
+    let mut files = [sources("host/src/effects"), sources("host/src/jobs")].concat();
+    let keys = root().join("host/src/ssh/keys.rs");
+    files.push((keys.clone(), fs::read_to_string(keys).unwrap()));
+    let mut seen = BTreeSet::new();
+    for (path, text) in files {
+        let code = code(&text).split_whitespace().collect::<String>();
+        for called in code.split("store.").skip(1) {
+            let name: String =
+                called.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect();
+            if called[name.len()..].starts_with('(') && name != "clone" {
+                assert!(may.contains(&name), "{}: `{name}` takes no lease", path.display());
+                seen.insert(name);
+            }
+        }
+    }
+    assert!(seen.contains("amend_app") && seen.contains("add_secret"), "{seen:?}");
+}

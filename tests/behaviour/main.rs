@@ -19,6 +19,7 @@ mod guide;
 mod hetzner;
 mod hostile;
 mod http;
+mod leases;
 mod lifecycle;
 mod main_job;
 mod mcp;

@@ -56,6 +56,10 @@ impl Bench {
         let bench = Self::open().await;
         let record = server("sandbox", 22, None);
         let identity = Identity { job: JobId::new(Timestamp::now(), 0), effect: 0 };
+        let change = ServerChange::Create(Box::new(record.clone()));
+        let (making, _) = bench.claimed("create_server", change).await;
+        let (store, vault) = (&bench.outside.store, &bench.outside.vault);
+        let boot = keys::boot(store, vault, making.lease(), &record.name).await.unwrap();
         let wanted = NewMachine {
             name: record.name.clone(),
             identity,
@@ -63,12 +67,10 @@ impl Bench {
             region: record.region.clone(),
             image: record.image.clone(),
             ssh_keys: Vec::new(),
-            boot: keys::boot(&bench.outside.store, &bench.outside.vault, &record.name)
-                .await
-                .unwrap(),
+            boot,
         };
         bench.outside.providers.sandbox().create_server(&wanted).await.unwrap();
-        bench.job("create_server", ServerChange::Create(Box::new(record))).await;
+        bench.complete(making).await;
         bench
     }
 
@@ -153,8 +155,7 @@ impl Bench {
 
     /// The job ends well, and the next one can begin.
     pub async fn end(&self, job: AppJob) {
-        let finished = job.record.finish(Outcome::Completed(json!({})), Timestamp::now());
-        self.outside.store.finish(finished, Vec::new()).await.unwrap();
+        self.complete(job.record).await;
     }
 
     async fn context(
@@ -174,6 +175,10 @@ impl Bench {
     /// A job that is submitted and has ended.
     async fn job(&self, operation: &str, change: ServerChange) {
         let (job, _) = self.claimed(operation, change).await;
+        self.complete(job).await;
+    }
+
+    async fn complete(&self, job: Job<Running>) {
         let finished = job.finish(Outcome::Completed(json!({})), Timestamp::now());
         self.outside.store.finish(finished, Vec::new()).await.unwrap();
     }

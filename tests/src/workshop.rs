@@ -114,6 +114,12 @@ impl Workshop {
         }
     }
 
+    /// What runs a job that somebody else than the workers has claimed.
+    pub fn runner(&self) -> Runner {
+        let (outside, catalog) = (self.outside.clone(), Arc::clone(&self.catalog));
+        Runner { outside, catalog, engine: engine() }
+    }
+
     /// The database file.
     pub fn database(&self) -> PathBuf {
         self.home.path().join("windlass.db")

@@ -103,7 +103,7 @@ impl Effect for UpdateApp {
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let patch = Patch::parse(&self.patch)?;
         let change = Box::new(move |record: &mut AppRecord| patch.apply(record));
-        match job.outside.store.update_app(&self.server, &self.name, change).await {
+        match job.outside.store.amend_app(&job.lease(), &self.server, &self.name, change).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => {
                 let message = format!("there is no app `{}` on `{}`", self.name, self.server);
@@ -147,7 +147,7 @@ impl Effect for RemoveApp {
             let message = format!("this job does not take `{}` away", self.name);
             return Err(Failure::unsafe_to_retry("conflict", message));
         }
-        store.remove_app(&self.server, &self.name).await.map_err(internal)
+        store.forget_app(&job.lease(), &self.server, &self.name).await.map_err(internal)
     }
 }
 
@@ -213,7 +213,8 @@ async fn change_own(
     let (Some(scope), Some(server)) = (job.grants().app(), &job.record.server) else {
         return Ok(());
     };
-    let changed = job.outside.store.update_app(server, &scope.name, Box::new(change)).await;
+    let (store, lease) = (&job.outside.store, job.lease());
+    let changed = store.amend_app(&lease, server, &scope.name, Box::new(change)).await;
     changed.map(drop).map_err(internal)
 }
 

@@ -65,10 +65,10 @@ impl Effect for EnsureSshKey {
 
     async fn act(&self, job: &JobContext, identity: &Identity) -> Result<KeySeen, Failure> {
         let (provider, _) = provider_of(job, &self.server).await?;
-        let (store, vault) = (&job.outside.store, &job.outside.vault);
+        let (store, vault, lease) = (&job.outside.store, &job.outside.vault, job.lease());
         let (login, host) = tokio::try_join!(
-            keys::ensure(store, vault, &self.server, "ssh_key"),
-            keys::ensure(store, vault, &self.server, "host_key"),
+            keys::ensure(store, vault, &lease, (&self.server, "ssh_key")),
+            keys::ensure(store, vault, &lease, (&self.server, "host_key")),
         )?;
         job.mask_secrets().await?;
         let key = PublicKey {
@@ -155,7 +155,8 @@ impl Effect for CreateServer {
             let message = format!("server `{}` has no SSH key: ensure one first", self.name);
             return Err(Failure::safe("invalid_argument", message));
         };
-        let boot = keys::boot(&job.outside.store, &job.outside.vault, &self.name).await?;
+        let (store, vault) = (&job.outside.store, &job.outside.vault);
+        let boot = keys::boot(store, vault, &job.lease(), &self.name).await?;
         // The order holds the machine's private key, and a refusal may quote the order.
         job.mask_secrets().await?;
         let wanted = NewMachine {

@@ -57,8 +57,16 @@ impl Runner {
         let boundaries = &self.outside.boundaries;
         boundaries.pass(Boundary::BeforeEnd, "job");
         let mut pause = Duration::from_millis(200);
-        while let Err(error) = self.write(&ended).await {
-            warn!(%error, "could not write how the job ended; trying again");
+        loop {
+            match self.write(&ended).await {
+                Ok(()) => break,
+                // Somebody else has it by now, and writes its end. Its commands' receipts are the
+                // other one's: what is on record may know less of them than this run does.
+                Err(StorageError::LeaseLost { job }) => {
+                    return warn!(job.id = %job, "the job belongs to another worker by now");
+                }
+                Err(error) => warn!(%error, "could not write how the job ended; trying again"),
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                 () = shutdown.cancelled() => return,
@@ -186,7 +194,7 @@ impl Runner {
 
     async fn write(&self, ended: &Ended) -> Result<(), StorageError> {
         let store = &self.outside.store;
-        let written = match &ended.how {
+        match &ended.how {
             How::Finished(job) => {
                 let failure = job.record.failure.as_ref();
                 let (code, reason) =
@@ -199,14 +207,6 @@ impl Runner {
                 store.requeue((**job).clone(), NewEntry { at: storage::now(), event }).await
             }
             How::Lost => Ok(()),
-        };
-        match written {
-            // Somebody else has it by now, and writes its end.
-            Err(StorageError::LeaseLost { job }) => {
-                warn!(job.id = %job, "the job belongs to another worker by now");
-                Ok(())
-            }
-            other => other,
         }
     }
 

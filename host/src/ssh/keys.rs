@@ -7,6 +7,7 @@ use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKeyBase64};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::model::failure::Failure;
+use crate::model::job::Lease;
 use crate::model::names::ServerName;
 use crate::providers::Boot;
 use crate::storage::Store;
@@ -72,12 +73,13 @@ pub enum KeyError {
 }
 
 /// The server's key pair of this purpose (`ssh_key` to log in, `host_key` to be known by): the one
-/// that is kept, or a new one that is kept from now on.
+/// that is kept, or a new one that is kept from now on, on disk, if the job with this lease may
+/// still write.
 pub async fn ensure(
     store: &Arc<dyn Store>,
     vault: &Vault,
-    server: &ServerName,
-    purpose: &str,
+    lease: &Lease,
+    (server, purpose): (&ServerName, &str),
 ) -> Result<KeyPair, Failure> {
     if let Some(pair) = stored(store, vault, server, purpose).await? {
         return Ok(pair);
@@ -87,7 +89,11 @@ pub async fn ensure(
     let pem = KeyPair::generate().and_then(|pair| pair.private_pem()).map_err(broken)?;
     let sealed = vault.seal(&name, pem.expose_secret().as_bytes());
     // Somebody else may have been faster: the pair that is kept counts.
-    let kept = store.ensure_secret(&name, &sealed).await.map_err(|error| unread(&name, &error))?;
+    let kept = store.add_secret(lease, &name, &sealed).await;
+    let kept = kept.map_err(|error| unread(&name, &error))?;
+    // Its public half is sent away next: a power cut may not lose the private one then.
+    let settled = store.append_durable(lease, Vec::new()).await;
+    settled.map_err(|error| unread(&name, &error))?;
     opened(vault, &name, &kept)
 }
 
@@ -107,10 +113,11 @@ pub async fn stored(
 pub async fn boot(
     store: &Arc<dyn Store>,
     vault: &Vault,
+    lease: &Lease,
     server: &ServerName,
 ) -> Result<Boot, Failure> {
-    let login = ensure(store, vault, server, "ssh_key").await?;
-    let host = ensure(store, vault, server, "host_key").await?;
+    let login = ensure(store, vault, lease, (server, "ssh_key")).await?;
+    let host = ensure(store, vault, lease, (server, "host_key")).await?;
     let host_key = host.private_pem();
     Ok(Boot {
         authorized_key: login.public_line(),

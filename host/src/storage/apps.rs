@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::model::app::AppRecord;
+use crate::model::job::Lease;
 use crate::model::names::{AppName, JobId, ServerName};
 use crate::storage::planned::Planned;
 use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
@@ -35,18 +36,25 @@ pub trait AppStore {
     /// The app whose newest job this is, or none.
     async fn app_of_job(&self, job: &JobId) -> Result<Option<AppRecord>, StorageError>;
 
-    /// Changes a record in place, durably, in one transaction: `change` gets the newest one.
-    /// None when there is no such app.
-    async fn update_app(
+    /// Changes a record in place as a part of what a job does: in the order of its journal, refused
+    /// when the lease is an old one, and on disk when whatever the job does next is. `change` gets
+    /// the newest record. None when there is no such app.
+    async fn amend_app(
         &self,
+        lease: &Lease,
         server: &ServerName,
         name: &AppName,
         change: Box<dyn for<'a> FnOnce(&'a mut AppRecord) + Send>,
     ) -> Result<Option<AppRecord>, StorageError>;
 
-    /// Removes a record, and the app's secrets where it says that they go too. Durable. An absent
-    /// one is success.
-    async fn remove_app(&self, server: &ServerName, name: &AppName) -> Result<(), StorageError>;
+    /// Removes a record, and the app's secrets where it says that they go too, as a part of what a
+    /// job does. An absent one is success.
+    async fn forget_app(
+        &self,
+        lease: &Lease,
+        server: &ServerName,
+        name: &AppName,
+    ) -> Result<(), StorageError>;
 }
 
 /// Jobs to be written together.

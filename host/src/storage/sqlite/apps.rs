@@ -6,11 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use crate::model::app::{AppRecord, AppStatus, DELETE, DEPLOY};
-use crate::model::job::{JobRecord, JobStatus};
+use crate::model::job::{JobRecord, JobStatus, Lease};
 use crate::model::names::{AppName, JobId, ServerName};
 use crate::storage::apps::{AppStore, Batch};
 use crate::storage::sqlite::fault::{Fault, from_json, to_json};
-use crate::storage::sqlite::{Sqlite, config, servers, submit};
+use crate::storage::sqlite::{Sqlite, config, journal, servers, submit};
 use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
 
 #[async_trait]
@@ -48,15 +48,17 @@ impl AppStore for Sqlite {
         self.read("read an app", move |reader| of_job(reader, &job)).await
     }
 
-    async fn update_app(
+    async fn amend_app(
         &self,
+        lease: &Lease,
         server: &ServerName,
         name: &AppName,
         change: Box<dyn for<'a> FnOnce(&'a mut AppRecord) + Send>,
     ) -> Result<Option<AppRecord>, StorageError> {
-        let (server, name) = (server.clone(), name.clone());
+        let (lease, server, name) = (lease.clone(), server.clone(), name.clone());
         self.writer
-            .durable("changed an app's record", move |writing| {
+            .ordered("changed an app's record", move |writing| {
+                journal::hold(writing.connection, &lease)?;
                 let Some(mut record) = app(writing.connection, &server, &name)? else {
                     return Ok(None);
                 };
@@ -67,12 +69,20 @@ impl AppStore for Sqlite {
             .await
     }
 
-    async fn remove_app(&self, server: &ServerName, name: &AppName) -> Result<(), StorageError> {
-        let (server, name, doing) = (server.clone(), name.clone(), "removed an app's record");
+    async fn forget_app(
+        &self,
+        lease: &Lease,
+        server: &ServerName,
+        name: &AppName,
+    ) -> Result<(), StorageError> {
+        let (lease, server, name) = (lease.clone(), server.clone(), name.clone());
         self.writer
-            .durable(doing, move |writing| match app(writing.connection, &server, &name)? {
-                Some(record) => remove(writing.connection, &record),
-                None => Ok(()),
+            .ordered("removed an app's record", move |writing| {
+                journal::hold(writing.connection, &lease)?;
+                match app(writing.connection, &server, &name)? {
+                    Some(record) => remove(writing.connection, &record),
+                    None => Ok(()),
+                }
             })
             .await
     }

@@ -9,10 +9,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
+use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
 use crate::model::job::{JobStatus, Outcome};
 use crate::model::journal::{Event, LogSource};
-use crate::model::names::{ProviderKind, WorkerId};
+use crate::model::names::{Digest, ProviderKind, WorkerId};
 use crate::model::server::{AppsOnIt, Protection, ServerStatus, SshAccess};
 use crate::storage::apps::{AppStore, Batch};
 use crate::storage::planned::{PlanStore, Planned};
@@ -230,6 +231,21 @@ async fn deferred_entries_are_written_by_themselves_after_a_while() {
     assert_eq!(bench.store.job(&id).await.unwrap().unwrap().view.progress, 40);
 }
 
+fn digest_of(byte: &str) -> Digest {
+    format!("sha256:{}", byte.repeat(32)).parse().unwrap()
+}
+
+/// An app that a job deploys on this server.
+fn shop_on(server: &ServerName) -> AppRecord {
+    let record = json!({
+        "app_name": "shop", "server": server, "title": "Shop", "version": "1.0.0",
+        "category": "test", "status": "deploying", "job_id": JobId::new(now(), 0),
+        "plugin": { "name": "shop", "version": "1.0.0", "digest": digest_of("ab") },
+        "config": {}, "dependencies": [], "provides": {}, "created_at": now(), "deployed_at": null,
+    });
+    serde_json::from_value(record).unwrap()
+}
+
 impl Bench {
     /// A claimed job with a server of its own.
     async fn job_with_server(&self) -> (Job<Running>, ServerName) {
@@ -334,15 +350,45 @@ async fn jobs_are_counted_as_they_come_go_on_and_go() {
 #[tokio::test]
 async fn an_old_lease_changes_no_record() {
     let bench = Bench::new();
-    let (job, name) = bench.job_with_server().await;
+    let (job, server) = bench.job_with_server().await;
+    bench.complete(job).await;
+    let change = ServerChange::Deploying(Box::new(shop_on(&server)));
+    let deploying = NewJob { server_change: change, ..new_job(2, Some("web")) };
+    bench.store.submit(deploying).await.unwrap();
+    let job = bench.claim("w1").await.unwrap();
     bench.store.recover(&claim_of("w2"), true).await.unwrap();
-    let refused = bench.amend(job.lease(), &name).await;
-    assert!(matches!(refused, Err(StorageError::LeaseLost { .. })), "{refused:?}");
-    let refused = bench.store.forget_server(job.lease(), &name, now()).await;
-    assert!(matches!(refused, Err(StorageError::LeaseLost { .. })), "{refused:?}");
-    let refused = bench.store.add_secret(job.lease(), "server/web/secret/a", b"b").await;
-    assert!(matches!(refused, Err(StorageError::LeaseLost { .. })), "{refused:?}");
-    assert_eq!(bench.store.server(&name).await.unwrap().unwrap().provider_id, None);
+    let newer = bench.claim("w2").await.unwrap();
+    let (store, lease, shop) = (&bench.store, job.lease(), &"shop".parse().unwrap());
+    store.append(lease, vec![log("too late")], Some(View { progress: 99, ..View::default() }));
+    let pin = PluginPin { digest: digest_of("cd"), ..shop_on(&server).plugin };
+    store.pin(lease, &pin, log("too late"));
+    let change = Box::new(|app: &mut AppRecord| app.urls.push("https://late.example".to_owned()));
+    let requeued = NewEntry { at: now(), event: Event::Requeued { reason: "late".to_owned() } };
+    for refused in [
+        bench.amend(lease, &server).await,
+        store.forget_server(lease, &server, now()).await,
+        store.add_secret(lease, "server/web/secret/a", b"b").await.map(|_| ()),
+        store.amend_app(lease, &server, shop, change).await.map(|_| ()),
+        store.forget_app(lease, &server, shop).await,
+        store.append_durable(lease, vec![log("too late")]).await,
+        store.append_durable(lease, Vec::new()).await,
+        store.requeue(job.clone(), requeued).await,
+        bench.end(job.clone(), Outcome::Completed(json!({}))).await,
+    ] {
+        assert!(matches!(refused, Err(StorageError::LeaseLost { .. })), "{refused:?}");
+    }
+    assert_eq!(store.server(&server).await.unwrap().unwrap().provider_id, None);
+    assert_eq!(store.app(&server, shop).await.unwrap().unwrap().urls, Vec::<String>::new());
+    assert!(store.secrets("server/web/").await.unwrap().is_empty());
+    let record = store.job(&job.record.id).await.unwrap().unwrap();
+    assert_eq!((record.status, record.plugin, record.view.progress), (JobStatus::Running, None, 0));
+    assert_eq!(bench.kinds(&record.id).await, ["submitted", "requeued"]);
+    // Who has it now may do all of that.
+    let change = Box::new(|app: &mut AppRecord| app.notes.push("in time".to_owned()));
+    let changed = store.amend_app(newer.lease(), &server, shop, change).await.unwrap().unwrap();
+    assert_eq!(changed.notes, ["in time"]);
+    store.forget_app(newer.lease(), &server, shop).await.unwrap();
+    assert!(store.app(&server, shop).await.unwrap().is_none());
 }
 
 #[tokio::test]
