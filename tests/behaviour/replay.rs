@@ -1,7 +1,7 @@
 //! A job that runs again from its journal: whatever its plugin looks at is what it was, so that it
 //! asks for the same, and one that asks for something else is stopped before that is sent.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::journal;
 use tests::workshop::{Workshop, code, result};
 use windlass::app::evidence::{self, Evidence};
@@ -93,4 +93,22 @@ async fn a_plugin_that_asks_for_something_else_sends_nothing() {
     let reason = job.failure.unwrap().message;
     assert!(reason.contains("`ssh.upload`") && reason.contains("nothing was sent"), "{reason}");
     assert_eq!(done(&workshop), before, "the command after it was not sent either");
+}
+
+#[tokio::test]
+async fn a_plugin_that_ends_before_its_journal_does_has_not_completed() {
+    let mut workshop = Workshop::open().await;
+    workshop.create_server("web-1").await;
+    let id = workshop.submit_on("web-1", "does-five-things").await;
+    result(&workshop.finished(&id).await);
+    workshop.stop().await;
+    // The host died before the end was written, and now the plugin sees something else.
+    journal::reopen(&workshop.database(), &id);
+    let params = json!({ "how": "returns", "server": "web-1" });
+    journal::change_params(&workshop.database(), &id, &params);
+    let workshop = workshop.restart().await;
+    let job = workshop.finished(&id).await;
+    assert_eq!(code(&job), "nondeterministic_plugin");
+    let reason = job.failure.unwrap().message;
+    assert!(reason.starts_with("effect 0 was `") && reason.contains("without asking"), "{reason}");
 }

@@ -70,6 +70,30 @@ pub fn forget_outcome(database: &Path, id: &JobId, function: &str) {
     assert!(changed.unwrap() > 0);
 }
 
+/// Makes a job's parameters be other ones.
+pub fn change_params(database: &Path, id: &JobId, params: &serde_json::Value) {
+    let db = Connection::open(database).unwrap();
+    let changed = db.execute(
+        "UPDATE jobs SET params = ?2 WHERE id = ?1",
+        params![id.as_str(), params.to_string()],
+    );
+    assert_eq!(changed.unwrap(), 1);
+}
+
+/// How many intents and outcomes of a job a host that died has left on disk.
+pub fn effects_on_disk(database: &Path, id: &str) -> u64 {
+    let db = Connection::open(database).unwrap();
+    let count: i64 = db
+        .query_row(
+            "SELECT count(*) FROM journal WHERE kind IN ('intent', 'outcome')
+             AND job = (SELECT number FROM jobs WHERE id = ?1)",
+            params![id],
+            |row| row.get(0),
+        )
+        .unwrap();
+    count.unsigned_abs()
+}
+
 /// Makes a completed job be one that failed, and that ran a version which nobody has any more.
 pub fn fail_with_another_plugin(database: &Path, id: &str) {
     let db = Connection::open(database).unwrap();

@@ -187,6 +187,18 @@ impl Journal {
         Ok((ordinal, replayed))
     }
 
+    /// What is wrong with a plugin that has ended, though an earlier attempt of it had asked for
+    /// more: what came of that nobody would ever look for.
+    pub fn left_out(&self) -> Option<Stop> {
+        let left_out = self.recorded.get(usize::try_from(self.next).ok()?)?;
+        let (ordinal, function) = (self.next, &left_out.function);
+        let message = format!(
+            "effect {ordinal} was `{function}` before the host stopped, and now the plugin ended \
+             without asking for it: it depends on something that is not in the journal"
+        );
+        Some(Stop::limit("nondeterministic_plugin", message))
+    }
+
     /// Whether the plugin is still being told what it was told before.
     pub fn is_replaying(&self) -> bool {
         self.said < self.said_before

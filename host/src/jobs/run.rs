@@ -279,11 +279,15 @@ impl Ended {
 
     fn of(mut job: Job<Running>, context: &Arc<JobContext>, ran: Ran, plugin: &Plugin) -> Self {
         job.record.plugin.get_or_insert(plugin.pin());
-        let (view, last_words) = {
+        let (view, last_words, left_out) = {
             let journal = context.journal();
-            (journal.view(), journal.last_words())
+            (journal.view(), journal.last_words(), journal.left_out())
         };
         job.record.view = view;
+        let ran = match (ran, left_out) {
+            (Ran::Returned(_), Some(stop)) => Ran::Stopped(stop),
+            (ran, _) => ran,
+        };
         let mut ended = match ran {
             Ran::Stopped(stop) => Self::stopped(job, stop),
             Ran::Returned(Ok(result)) => Self::with(job, Outcome::Completed(result)),
