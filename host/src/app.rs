@@ -127,7 +127,7 @@ impl App {
         let tokens = Tokens::load(&store, &home).await?;
         let agents = Agents::open(config.agents.clone(), &store, &vault).await?;
         let engine = Arc::new(Engine::new(&config.cache).map_err(home::unusable)?);
-        let boundaries = Boundaries::fatal(config.die_at);
+        let boundaries = Boundaries::fatal(config.points);
         let (catalog, registrar) =
             plugins::open(config, &store, &engine, boundaries.clone()).await?;
         let worker = worker_id()?;

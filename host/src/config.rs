@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::effects::boundary::Points;
 use crate::vault::source::Source;
 
 /// The most jobs that run together, unless told otherwise.
@@ -44,8 +45,8 @@ pub struct Config {
     pub key: Source,
     /// The most jobs that run together: `WINDLASS_WORKERS`. None are run when it is 0.
     pub workers: usize,
-    /// At which point of the jobs' runs the process dies on purpose; see `windlass torture`.
-    pub die_at: Option<u64>,
+    /// At which points of the jobs' runs something happens on purpose; see `windlass torture`.
+    pub points: Points,
     /// How often the providers are asked whether the servers are still there:
     /// `WINDLASS_RECONCILE_SECONDS`. Never when it is none.
     pub reconcile: Option<Duration>,
@@ -98,6 +99,8 @@ pub struct Flags {
     pub passphrase_file: Option<PathBuf>,
     /// `--die-at`
     pub die_at: Option<u64>,
+    /// `--cancel-at`
+    pub cancel_at: Option<u64>,
 }
 
 /// The key that a rotation goes to, as the command line names it.
@@ -164,7 +167,7 @@ impl Config {
             plugins: None,
             sandbox_instant: true,
             key: Source::File,
-            die_at: None,
+            points: Points::default(),
             reconcile: None,
             ..self
         }
@@ -193,7 +196,7 @@ impl Config {
             cloudflare_endpoint: variable("CLOUDFLARE_ENDPOINT"),
             sandbox_instant: sandbox_instant(variable("WINDLASS_SANDBOX_PACE").as_deref())?,
             workers: workers(variable("WINDLASS_WORKERS"))?,
-            die_at: flags.die_at,
+            points: Points { death: flags.die_at, cancel: flags.cancel_at },
             reconcile: reconcile(variable("WINDLASS_RECONCILE_SECONDS"))?,
             agents: AgentSettings {
                 language: language(variable("WINDLASS_MCP_LANGUAGE"))?,

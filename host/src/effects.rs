@@ -186,9 +186,9 @@ pub async fn perform<E: Effect>(
         },
     };
     let result = masked(job, encode(&request, result)?);
-    job.pass(Boundary::AfterSend, E::FUNCTION);
+    job.pass(Boundary::AfterSend, E::FUNCTION).await;
     job.record_outcome(ordinal, &request, &result, began.elapsed(), recovered).await?;
-    job.pass(Boundary::AfterOutcome, E::FUNCTION);
+    job.pass(Boundary::AfterOutcome, E::FUNCTION).await;
     // It happened, and that is on record: only then may it have been too much.
     job.count_bytes(request::size_of(&result))?;
     job.catch_up().await?;
@@ -229,14 +229,14 @@ async fn send<E: Effect>(
     identity: &Identity,
 ) -> Result<Found<E::Answer>, Stop> {
     job.may_begin()?;
-    job.pass(Boundary::BeforeIntent, E::FUNCTION);
+    job.pass(Boundary::BeforeIntent, E::FUNCTION).await;
     if E::OWN {
         job.note_intent(ordinal, request);
     } else if E::CLASS != Class::Read {
         job.record_intent(ordinal, request).await?;
     }
     if E::CLASS != Class::Read {
-        job.pass(Boundary::AfterIntent, E::FUNCTION);
+        job.pass(Boundary::AfterIntent, E::FUNCTION).await;
     }
     if job.may_be_behind() && cannot_be_found_out(E::CLASS) {
         return Err(unknown(request, BEHIND));

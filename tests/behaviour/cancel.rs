@@ -1,5 +1,7 @@
 //! Stopping: `cancelled` is said when the work is known to have stopped, with what is left.
 
+mod killed;
+
 use std::path::Path;
 
 use serde_json::json;

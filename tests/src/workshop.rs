@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use windlass::dns::domains::{self, Domains};
-use windlass::effects::boundary::Boundaries;
+use windlass::effects::boundary::{Boundaries, Points};
 use windlass::effects::context::Outside;
 use windlass::jobs::retry::{Before, Plan};
 use windlass::jobs::run::Runner;
@@ -68,19 +68,25 @@ impl Home {
 impl Workshop {
     /// An empty one, with workers that run.
     pub async fn open() -> Self {
-        Self::at(Home::Own(tempfile::tempdir().unwrap())).await
+        Self::at(Home::Own(tempfile::tempdir().unwrap()), Points::default()).await
     }
 
     /// One in the home of a host that does not run any more.
     pub async fn open_in(home: &Path) -> Self {
-        Self::at(Home::Of(home.to_owned())).await
+        Self::open_to_die(home, Points::default()).await
     }
 
-    async fn at(home: Home) -> Self {
+    /// The same, with points at which something happens on purpose.
+    pub async fn open_to_die(home: &Path, points: Points) -> Self {
+        Self::at(Home::Of(home.to_owned()), points).await
+    }
+
+    async fn at(home: Home, points: Points) -> Self {
         let path = home.path().to_owned();
         let store: Arc<dyn Store> =
             Sqlite::open(&path.join("windlass.db"), &Options::default()).unwrap();
         let outside = outside(&path, &store).await;
+        let outside = Outside { boundaries: Boundaries::fatal(points), ..outside };
         let catalog = Arc::new(Catalog::built_in().unwrap());
         catalog.activate(&misbehaving_plugin());
         // One that was killed has another name, so that its jobs are known to be nobody's.
@@ -98,7 +104,7 @@ impl Workshop {
     /// Stops as a host does that is told to, and starts again on the same home.
     pub async fn restart(mut self) -> Self {
         self.stop().await;
-        Self::at(self.home).await
+        Self::at(self.home, Points::default()).await
     }
 
     /// Stops the workers and closes the store.

@@ -42,6 +42,9 @@ pub(super) struct Arguments {
     /// Die at the point of this number of the jobs' runs, as `windlass torture` wants it
     #[arg(long, hide = true)]
     die_at: Option<u64>,
+    /// Cancel the job that comes to the point of this number, as `windlass torture` wants it
+    #[arg(long, hide = true)]
+    cancel_at: Option<u64>,
 }
 
 /// Runs a host until SIGTERM or SIGINT.
@@ -51,7 +54,7 @@ pub(super) async fn serve(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     flags.listen = arguments.listen;
-    flags.die_at = arguments.die_at;
+    (flags.die_at, flags.cancel_at) = (arguments.die_at, arguments.cancel_at);
     let config = Config::read(&flags).map_err(|error| usage(&error))?;
     log(config.log.as_deref().unwrap_or(LOG))?;
     let (mut interrupt, mut terminate) = signals().map_err(|error| {

@@ -18,6 +18,10 @@ pub const POINTS_PASSED: &str = "points passed: ";
 pub enum Boundary {
     /// A worker has the job, and nothing of it was done.
     Claimed,
+    /// Somebody wants the job to stop, and nothing of that is on disk.
+    BeforeCancel,
+    /// That is on disk, and the run does not know.
+    AfterCancel,
     /// An effect is wanted, and nothing of it is on disk.
     BeforeIntent,
     /// It is on disk that an effect will be sent.
@@ -48,27 +52,39 @@ pub struct Boundaries {
 
 #[derive(Debug)]
 struct Fatal {
-    at: u64,
+    points: Points,
     passed: AtomicU64,
 }
 
+/// The numbers of points at which something happens on purpose, counted from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Points {
+    /// The process dies.
+    pub death: Option<u64>,
+    /// Somebody cancels the job that comes to it.
+    pub cancel: Option<u64>,
+}
+
 impl Boundaries {
-    /// The process dies at the point of this number, counted from 1. Without one it never does.
-    pub fn fatal(at: Option<u64>) -> Self {
-        let fatal = at.map(|at| Arc::new(Fatal { at, passed: AtomicU64::new(0) }));
-        Self { fatal }
+    /// What happens at these points. Without any nothing is counted.
+    pub fn fatal(points: Points) -> Self {
+        let is_wanted = points != Points::default();
+        let fatal = Fatal { points, passed: AtomicU64::new(0) };
+        Self { fatal: is_wanted.then(|| Arc::new(fatal)) }
     }
 
-    /// The run comes to a point of `what`.
-    pub fn pass(&self, boundary: Boundary, what: &str) {
-        let Some(fatal) = &self.fatal else { return };
-        if fatal.passed.fetch_add(1, Ordering::SeqCst) + 1 == fatal.at {
+    /// Something comes to a point of `what`. Answers whether it is where a job is to be cancelled.
+    pub fn pass(&self, boundary: Boundary, what: &str) -> bool {
+        let Some(fatal) = &self.fatal else { return false };
+        let point = Some(fatal.passed.fetch_add(1, Ordering::SeqCst) + 1);
+        if point == fatal.points.death {
             let said = writeln!(std::io::stderr(), "{LAST_WORDS}{} {what}", boundary.name());
             said.unwrap_or_default();
             // As a power cut would: nothing is flushed, nobody is told. This process may always
             // signal itself, so there is no failure to handle.
             kill_process(getpid(), Signal::KILL).unwrap_or_default();
         }
+        point == fatal.points.cancel
     }
 }
 
@@ -85,6 +101,8 @@ impl Boundary {
     const fn name(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
+            Self::BeforeCancel => "before-cancel",
+            Self::AfterCancel => "after-cancel",
             Self::BeforeIntent => "before-intent",
             Self::AfterIntent => "after-intent",
             Self::Within => "within",

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::dns::domains::Domains;
 use crate::effects::Stop;
@@ -23,11 +24,11 @@ use crate::effects::slots::{Place, Slot};
 use crate::model::failure::Failure;
 use crate::model::job::{JobRecord, Lease};
 use crate::model::journal::{Class, LogLevel};
-use crate::model::names::Identity;
+use crate::model::names::{Identity, JobId};
 use crate::providers::registry::Registry;
 use crate::ssh::remotes::Remotes;
 use crate::stacks::portainer::tokens::Tokens;
-use crate::storage::{StorageError, Store};
+use crate::storage::{self, CancelRequest, StorageError, Store};
 use crate::vault::Vault;
 use crate::vault::masks::Masks;
 
@@ -53,6 +54,27 @@ pub struct Outside {
     pub portainers: Arc<Tokens>,
     /// Whether nothing real may be touched: all of it only shows what would be done.
     pub is_rehearsal: bool,
+}
+
+impl Outside {
+    /// A job comes to a point of `what` at which the process may die, or somebody cancel the job: it
+    /// goes on when it knows.
+    pub async fn pass(
+        &self,
+        boundary: Boundary,
+        what: &str,
+        (job, cancel): (&JobId, &CancellationToken),
+    ) {
+        if !self.boundaries.pass(boundary, what) {
+            return;
+        }
+        self.boundaries.pass(Boundary::BeforeCancel, "job");
+        match self.store.request_cancel(job, "torture", storage::now()).await {
+            Ok(CancelRequest::Requested) => cancel.cancelled().await,
+            Ok(_) => {}
+            Err(error) => warn!(%error, "a job could not be cancelled on purpose"),
+        }
+    }
 }
 
 /// Tells a run to stop.
@@ -331,9 +353,10 @@ impl JobContext {
         Ok(())
     }
 
-    /// The run comes to a point at which the process may die.
-    pub fn pass(&self, boundary: Boundary, function: &str) {
-        self.outside.boundaries.pass(boundary, function);
+    /// The run comes to a point at which the process may die, or somebody cancel the job.
+    pub async fn pass(&self, boundary: Boundary, function: &str) {
+        let job = (&self.record.id, &self.signals.cancel);
+        self.outside.pass(boundary, function, job).await;
     }
 
     // Stopping.

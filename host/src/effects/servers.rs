@@ -380,7 +380,7 @@ async fn change(
     name: &ServerName,
     change: impl FnOnce(&mut Server) + Send + 'static,
 ) -> Result<(), Failure> {
-    job.pass(Boundary::Within, "servers");
+    job.pass(Boundary::Within, "servers").await;
     let changed = job.outside.store.amend_server(&job.lease(), name, Box::new(change)).await;
     match changed {
         Ok(Some(_)) => Ok(()),

@@ -47,15 +47,15 @@ impl Runner {
     /// Runs a claimed job to the end of this attempt, and writes that down.
     #[tracing::instrument(skip_all, fields(job.id = %job.record.id, operation = %job.record.operation))]
     pub async fn run(self, job: Job<Running>, signals: Signals, slot: Slot) {
-        let shutdown = signals.shutdown.clone();
-        let kept = job.clone();
+        let Signals { cancel, shutdown } = signals.clone();
+        let (kept, id) = (job.clone(), job.record.id.clone());
         let ended = AssertUnwindSafe(self.attempt(job, signals, slot)).catch_unwind().await;
         let ended = ended.unwrap_or_else(|_panic| {
             let message = "the host itself failed in this job; its log has the reason";
             Ended::with(kept, Outcome::Failed(Failure::unsafe_to_retry("internal", message)))
         });
-        let boundaries = &self.outside.boundaries;
-        boundaries.pass(Boundary::BeforeEnd, "job");
+        let job = (&id, &cancel);
+        self.outside.pass(Boundary::BeforeEnd, "job", job).await;
         let mut pause = Duration::from_millis(200);
         loop {
             match self.write(&ended).await {
@@ -72,7 +72,7 @@ impl Runner {
                 () = shutdown.cancelled() => return,
             }
         }
-        boundaries.pass(Boundary::AfterEnd, "job");
+        self.outside.pass(Boundary::AfterEnd, "job", job).await;
         self.clean_up(&ended).await;
     }
 
@@ -106,7 +106,8 @@ impl Runner {
                 },
             },
         );
-        self.outside.boundaries.pass(Boundary::Claimed, "job");
+        let here = (&job.record.id, &signals.cancel);
+        self.outside.pass(Boundary::Claimed, "job", here).await;
         let grants = match self.grants(&job, &plugin).await {
             Ok(grants) => grants,
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),

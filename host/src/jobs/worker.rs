@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::effects::boundary::Boundary;
 use crate::effects::context::Signals;
 use crate::effects::slots::{Slot, Slots};
 use crate::jobs::run::Runner;
@@ -155,7 +156,8 @@ impl Worker {
     }
 
     fn cancel(&self, id: &JobId) {
-        if let Some(token) = self.jobs.get(id) {
+        if let Some(token) = self.jobs.get(id).filter(|token| !token.is_cancelled()) {
+            self.runner.outside.boundaries.pass(Boundary::AfterCancel, "job");
             token.cancel();
         }
     }

@@ -10,6 +10,7 @@ pub(super) struct Report {
     seed: u64,
     runs: usize,
     wrong: usize,
+    cancelled: usize,
     points: BTreeMap<(Scenario, String), Counts>,
 }
 
@@ -17,6 +18,7 @@ pub(super) struct Report {
 #[derive(Default)]
 struct Counts {
     kills: usize,
+    in_cancel: usize,
     right: usize,
     wrong: usize,
 }
@@ -24,16 +26,18 @@ struct Counts {
 impl Report {
     /// An empty one.
     pub(super) const fn new(seed: u64) -> Self {
-        Self { seed, runs: 0, wrong: 0, points: BTreeMap::new() }
+        Self { seed, runs: 0, wrong: 0, cancelled: 0, points: BTreeMap::new() }
     }
 
     /// Adds a run.
     pub(super) fn add(&mut self, scenario: Scenario, ran: &Ran) {
         self.runs += 1;
         self.wrong += usize::from(ran.wrong.is_some());
-        for point in &ran.points {
-            let counts = self.points.entry((scenario, point.clone())).or_default();
+        self.cancelled += usize::from(ran.ended_cancelled);
+        for kill in &ran.kills {
+            let counts = self.points.entry((scenario, kill.point.clone())).or_default();
             counts.kills += 1;
+            counts.in_cancel += usize::from(kill.is_in_cancel);
             counts.right += usize::from(ran.wrong.is_none());
             counts.wrong += usize::from(ran.wrong.is_some());
         }
@@ -54,6 +58,16 @@ impl Report {
         self.wrong
     }
 
+    /// In how many of them a job ended as cancelled.
+    pub(super) const fn cancelled(&self) -> usize {
+        self.cancelled
+    }
+
+    /// How often a host was killed after somebody had come to cancel its job.
+    pub(super) fn kills_in_cancel(&self) -> usize {
+        self.points.values().map(|counts| counts.in_cancel).sum()
+    }
+
     /// How often a host was killed.
     pub(super) fn kills(&self) -> usize {
         self.points.values().map(|counts| counts.kills).sum()
@@ -70,18 +84,20 @@ impl Report {
         self.wrong == 0
     }
 
-    /// Scenario, point, kills, runs that came out right, and those that did not.
-    pub(super) fn rows(&self) -> Vec<[String; 5]> {
+    /// Scenario, point, kills, those of them while the job was being cancelled, runs that came out
+    /// right, and those that did not.
+    pub(super) fn rows(&self) -> Vec<[String; 6]> {
         rows(&self.points)
     }
 
     /// The same, with all effects in one row for each boundary.
-    pub(super) fn summary(&self) -> Vec<[String; 5]> {
+    pub(super) fn summary(&self) -> Vec<[String; 6]> {
         let mut boundaries = BTreeMap::<(Scenario, String), Counts>::new();
         for ((scenario, point), counts) in &self.points {
             let boundary = point.split(' ').next().unwrap_or_default().to_owned();
             let sum = boundaries.entry((*scenario, boundary)).or_default();
             sum.kills += counts.kills;
+            sum.in_cancel += counts.in_cancel;
             sum.right += counts.right;
             sum.wrong += counts.wrong;
         }
@@ -89,11 +105,12 @@ impl Report {
     }
 }
 
-fn rows(points: &BTreeMap<(Scenario, String), Counts>) -> Vec<[String; 5]> {
+fn rows(points: &BTreeMap<(Scenario, String), Counts>) -> Vec<[String; 6]> {
     let row = |((scenario, point), counts): (&(Scenario, String), &Counts)| {
-        let Counts { kills, right, wrong } = counts;
-        let [kills, right, wrong] = [kills, right, wrong].map(ToString::to_string);
-        [scenario.to_string(), point.clone(), kills, right, wrong]
+        let Counts { kills, in_cancel, right, wrong } = counts;
+        let counted = [kills, in_cancel, right, wrong].map(ToString::to_string);
+        let [kills, in_cancel, right, wrong] = counted;
+        [scenario.to_string(), point.clone(), kills, in_cancel, right, wrong]
     };
     points.iter().map(row).collect()
 }
@@ -103,25 +120,32 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::cli::torture::life::Kill;
+
+    fn kill(point: &str, is_in_cancel: bool) -> Kill {
+        Kill { point: point.to_owned(), is_in_cancel }
+    }
 
     #[test]
     fn the_summary_has_one_row_for_each_boundary() {
         let mut report = Report::new(7);
-        let ran = |points: &[&str], wrong: Option<&str>| Ran {
+        let ran = |points: &[&str], ended_cancelled, wrong: Option<&str>| Ran {
             home: PathBuf::new(),
-            points: points.iter().map(|&point| point.to_owned()).collect(),
+            kills: points.iter().map(|&point| kill(point, ended_cancelled)).collect(),
+            ended_cancelled,
             wrong: wrong.map(str::to_owned),
         };
-        report.add(Scenario::Create, &ran(&["after-send a", "after-send b"], None));
-        report.add(Scenario::Create, &ran(&["after-send a"], Some("twice")));
-        report.add(Scenario::Delete, &ran(&["claimed job"], None));
-        let row = |row: [&str; 5]| row.map(str::to_owned);
+        report.add(Scenario::Create, &ran(&["after-send a", "after-send b"], true, None));
+        report.add(Scenario::Create, &ran(&["after-send a"], false, Some("twice")));
+        report.add(Scenario::Delete, &ran(&["claimed job"], false, None));
+        let row = |row: [&str; 6]| row.map(str::to_owned);
         let summary = [
-            row(["create", "after-send", "3", "2", "1"]),
-            row(["delete", "claimed", "1", "1", "0"]),
+            row(["create", "after-send", "3", "2", "2", "1"]),
+            row(["delete", "claimed", "1", "0", "1", "0"]),
         ];
         assert_eq!(report.summary(), summary);
         assert_eq!(report.rows().len(), 3);
         assert_eq!((report.kills(), report.runs(), report.wrong()), (4, 3, 1));
+        assert_eq!((report.kills_in_cancel(), report.cancelled()), (2, 1));
     }
 }

@@ -3,16 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
-use crate::app::evidence::{self, Evidence};
+use crate::app::evidence;
+use crate::cli::torture::life::{self, Kill, Life, Place, Story};
 use crate::cli::torture::scenario::Scenario;
 use crate::cli::torture::unusable;
-use crate::cli::torture::victim::{End, Seen, Start, Victim};
+use crate::cli::torture::verdict::{self, Wanted};
 use crate::cli::{Exit, Refusal};
-
-/// The number of a point that no run comes to.
-const NEVER: u64 = u64::MAX;
 
 /// The undisturbed run of a scenario.
 pub(super) struct Baseline {
@@ -20,14 +16,16 @@ pub(super) struct Baseline {
     folder: PathBuf,
     /// How many points it comes to.
     pub(super) points: u64,
-    /// What it did, and what is there and on record afterwards.
-    pub(super) evidence: Evidence,
+    /// What it did, and what is there and on record before and afterwards.
+    pub(super) wanted: Wanted,
+    /// Runs whose job was cancelled while nobody was killed: at which point, and how many there are.
+    pub(super) cancelled: Vec<(u64, u64)>,
 }
 
 /// One run that is to be killed.
 pub(super) struct Trial {
     home: PathBuf,
-    deaths: Vec<u64>,
+    lives: Vec<Life>,
 }
 
 /// What came of it.
@@ -35,7 +33,9 @@ pub(super) struct Ran {
     /// Its home.
     pub(super) home: PathBuf,
     /// Where it was killed.
-    pub(super) points: Vec<String>,
+    pub(super) kills: Vec<Kill>,
+    /// Whether a job of it ended as cancelled.
+    pub(super) ended_cancelled: bool,
     /// What was not as it should be.
     pub(super) wrong: Option<String>,
 }
@@ -44,16 +44,56 @@ impl Baseline {
     /// Does everything that comes before, then the scenario, undisturbed.
     pub(super) async fn of(scenario: Scenario, folder: &Path) -> Result<Self, Refusal> {
         let folder = folder.join(scenario.to_string());
-        let before = folder.join("before");
-        let cache = cache(&folder);
         std::fs::create_dir_all(&folder).map_err(|error| unusable(&error))?;
+        let mut baseline =
+            Self { scenario, folder, points: 0, wanted: Wanted::default(), cancelled: Vec::new() };
+        let before = baseline.folder.join("before");
         for earlier in scenario.before() {
-            undisturbed(earlier, &before, &cache).await?;
+            let cache = life::cache(&baseline.folder);
+            let key = earlier.to_string();
+            let place = Place { home: &before, cache: &cache, scenario: earlier, key: &key };
+            completed(life::last(place, Life::default()).await?)?;
         }
-        let mut baseline = Self { scenario, folder, points: 0, evidence: Evidence::new() };
         let home = baseline.new_home("baseline")?;
-        (baseline.evidence, baseline.points) = undisturbed(scenario, &home, &cache).await?;
+        let before = evidence::read(&home)?;
+        let story = baseline.last(&home, Life::default()).await?;
+        let story = completed(story)?;
+        baseline.points = story.points;
+        baseline.wanted = Wanted::new(scenario, before, story.evidence);
         Ok(baseline)
+    }
+
+    /// Cancels the job at this point, with nobody killed, and remembers how far that goes. Answers
+    /// what came of it.
+    pub(super) async fn cancel_at(&mut self, point: u64) -> Result<Ran, Refusal> {
+        let home = self.new_home(&format!("cancelled-{point}"))?;
+        let story = self.last(&home, Life::cancelled_at(point)).await?;
+        self.cancelled.push((point, story.points));
+        self.wanted.allow(&story.evidence);
+        let wrong = self.wrong(&story, &home).await?;
+        let ended_cancelled = story.is_cancelled();
+        Ok(Ran { home, kills: Vec::new(), ended_cancelled, wrong })
+    }
+
+    async fn last(&self, home: &Path, life: Life) -> Result<Story, Refusal> {
+        let (cache, key) = (life::cache(&self.folder), self.scenario.to_string());
+        let place = Place { home, cache: &cache, scenario: self.scenario, key: &key };
+        life::last(place, life).await
+    }
+
+    /// What is not as it should be. Where the job was cancelled, it is done again: whatever is left
+    /// may not be in the way.
+    async fn wrong(&self, story: &Story, home: &Path) -> Result<Option<String>, Refusal> {
+        if !story.is_cancelled() {
+            return Ok(verdict::of_completed(story, &self.wanted));
+        }
+        if let Some(wrong) = verdict::of_cancelled(story, &self.wanted) {
+            return Ok(Some(wrong));
+        }
+        let (cache, key) = (life::cache(&self.folder), format!("{}-again", self.scenario));
+        let place = Place { home, cache: &cache, scenario: self.scenario, key: &key };
+        let again = life::last(place, Life::default()).await?;
+        Ok(verdict::of_again(&again, &self.wanted).map(|wrong| format!("done again: {wrong}")))
     }
 
     /// A copy of the home as it is before the scenario.
@@ -68,9 +108,9 @@ impl Baseline {
 }
 
 impl Trial {
-    /// A run of the baseline's scenario that dies at these points, one after the other.
-    pub(super) fn new(baseline: &Baseline, number: usize, deaths: Vec<u64>) -> Self {
-        Self { home: baseline.folder.join(format!("trial-{number}")), deaths }
+    /// A run of the baseline's scenario with these lives, one after the other.
+    pub(super) fn new(baseline: &Baseline, number: usize, lives: Vec<Life>) -> Self {
+        Self { home: baseline.folder.join(format!("trial-{number}")), lives }
     }
 
     /// Runs it to the end. A host that does not start any more, or a job that is stuck, is what
@@ -78,16 +118,22 @@ impl Trial {
     pub(super) async fn run(self, baseline: &Baseline) -> Result<Ran, Refusal> {
         let name = self.home.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let home = baseline.new_home(&name)?;
-        let mut points = Vec::new();
-        let lived = lives(&self.deaths, &home, baseline, &mut points).await;
-        let wrong = match lived {
-            Ok((job, found)) => wrong(job.as_ref(), &found, &baseline.evidence),
-            Err(refusal) => Some(refusal.message),
-        };
-        if wrong.is_none() {
-            std::fs::remove_dir_all(&home).map_err(|error| unusable(&error))?;
+        let mut ran = Ran { home, kills: Vec::new(), ended_cancelled: false, wrong: None };
+        let judged = self.judged(baseline, &mut ran).await;
+        ran.wrong = judged.unwrap_or_else(|refusal| Some(refusal.message));
+        if ran.wrong.is_none() {
+            std::fs::remove_dir_all(&ran.home).map_err(|error| unusable(&error))?;
         }
-        Ok(Ran { home, points, wrong })
+        Ok(ran)
+    }
+
+    async fn judged(&self, baseline: &Baseline, ran: &mut Ran) -> Result<Option<String>, Refusal> {
+        let (cache, key) = (life::cache(&baseline.folder), baseline.scenario.to_string());
+        let place =
+            Place { home: &ran.home, cache: &cache, scenario: baseline.scenario, key: &key };
+        let story = life::live(place, &self.lives, &mut ran.kills).await?;
+        ran.ended_cancelled = story.is_cancelled();
+        baseline.wrong(&story, &ran.home).await
     }
 
     /// Keeps a home for whoever wants to look at it.
@@ -106,87 +152,30 @@ impl Trial {
 impl Ran {
     /// Where it was killed, as one line.
     pub(super) fn killed_at(&self) -> String {
-        if self.points.is_empty() { "nothing".to_owned() } else { self.points.join(", ") }
-    }
-}
-
-/// What is not as it should be.
-fn wrong(job: Option<&Value>, found: &Evidence, wanted: &Evidence) -> Option<String> {
-    let status = job.and_then(|job| job.get("status")?.as_str()).unwrap_or("lost");
-    if status != "completed" {
-        let error = job.and_then(|job| job.get("error")?.as_str()).unwrap_or_default();
-        return Some(format!("the job is {status}: {error}"));
-    }
-    let all = found.keys().chain(wanted.keys().filter(|key| !found.contains_key(*key)));
-    let differing: Vec<String> = all
-        .filter_map(|what| {
-            let count = |evidence: &Evidence| evidence.get(what).copied().unwrap_or_default();
-            let (found, wanted) = (count(found), count(wanted));
-            (found != wanted).then(|| format!("{what}: {found} times instead of {wanted}"))
-        })
-        .collect();
-    (!differing.is_empty()).then(|| differing.join("; "))
-}
-
-/// Lets one host after the other live on this home, the last one to the end. Answers how the job
-/// ended then, and what is to be seen of it all.
-async fn lives(
-    deaths: &[u64],
-    home: &Path,
-    baseline: &Baseline,
-    points: &mut Vec<String>,
-) -> Result<(Option<Value>, Evidence), Refusal> {
-    let cache = cache(&baseline.folder);
-    let (mut ended, mut records) = (None, Evidence::new());
-    for &die_at in deaths.iter().chain([&NEVER]) {
-        let mut victim = match Victim::start(home, &cache, die_at).await? {
-            Start::Runs(victim) => victim,
-            Start::Died(point) => {
-                points.push(point);
-                continue;
+        if self.kills.is_empty() {
+            return "nothing".to_owned();
+        }
+        let point = |kill: &Kill| {
+            if kill.is_in_cancel {
+                format!("{} (cancelled)", kill.point)
+            } else {
+                kill.point.clone()
             }
         };
-        if let Some(job) = victim.submit(baseline.scenario).await?
-            && let Seen::Ended(job) = victim.watch(&job).await?
-        {
-            ended = Some(job);
-            if die_at == NEVER {
-                records = victim.records().await?;
-            }
-        }
-        if let End::Died(point) = victim.end().await? {
-            points.push(point);
-        }
+        self.kills.iter().map(point).collect::<Vec<_>>().join(", ")
     }
-    records.extend(evidence::read(home)?);
-    Ok((ended, records))
 }
 
-/// Runs it with nobody killed. Answers what is to be seen afterwards, and how many points it came to.
-async fn undisturbed(
-    scenario: Scenario,
-    home: &Path,
-    cache: &Path,
-) -> Result<(Evidence, u64), Refusal> {
-    let died = || Refusal::new(Exit::JobFailed, "An undisturbed host died.");
-    let Start::Runs(mut victim) = Victim::start(home, cache, NEVER).await? else {
-        return Err(died());
-    };
-    let job = victim.submit(scenario).await?.ok_or_else(died)?;
-    let Seen::Ended(job) = victim.watch(&job).await? else { return Err(died()) };
-    let mut found = victim.records().await?;
-    let End::Told(points) = victim.end().await? else { return Err(died()) };
-    if job.get("status").and_then(Value::as_str) != Some("completed") {
-        let message = format!("`{scenario}` fails although nobody disturbs it: {job}");
-        return Err(Refusal::new(Exit::JobFailed, message));
+/// An undisturbed run, which has to complete.
+fn completed(story: Story) -> Result<Story, Refusal> {
+    match story.stopped.first().or(story.job.as_ref().filter(|_| !story.is_completed())) {
+        None if story.is_completed() => Ok(story),
+        job => {
+            let job = job.map(ToString::to_string).unwrap_or_default();
+            let message = format!("A job fails although nobody disturbs it: {job}");
+            Err(Refusal::new(Exit::JobFailed, message))
+        }
     }
-    found.extend(evidence::read(home)?);
-    Ok((found, points))
-}
-
-/// Compiled plugins, for all hosts.
-fn cache(folder: &Path) -> PathBuf {
-    folder.parent().unwrap_or(folder).join("cache")
 }
 
 /// Copies a folder with all that is in it.
@@ -203,44 +192,4 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn seen(things: &[(&str, usize)]) -> Evidence {
-        things.iter().map(|&(what, count)| (what.to_owned(), count)).collect()
-    }
-
-    #[test]
-    fn whatever_was_done_twice_or_is_left_over_is_wrong() {
-        let job = json!({ "status": "completed" });
-        let wanted = seen(&[("did: order a", 1), ("there: machine a", 1)]);
-        assert_eq!(wrong(Some(&job), &wanted, &wanted), None);
-        for (found, said) in [
-            (
-                seen(&[("did: order a", 2), ("there: machine a", 1)]),
-                "order a: 2 times instead of 1",
-            ),
-            (seen(&[("did: order a", 1)]), "machine a: 0 times instead of 1"),
-            (
-                seen(&[("did: order a", 1), ("there: machine a", 1), ("there: key k", 1)]),
-                "key k: 1 times instead of 0",
-            ),
-        ] {
-            let said_of_it = wrong(Some(&job), &found, &wanted).unwrap();
-            assert!(said_of_it.contains(said), "{said_of_it}");
-        }
-    }
-
-    #[test]
-    fn a_job_that_did_not_complete_is_wrong() {
-        let failed = json!({ "status": "failed", "error": "no luck" });
-        let nothing = Evidence::new();
-        assert!(wrong(Some(&failed), &nothing, &nothing).unwrap().contains("failed: no luck"));
-        assert!(wrong(None, &nothing, &nothing).unwrap().contains("lost"));
-    }
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::app::evidence::{Evidence, LAST_WORDS, POINTS_PASSED};
+use crate::cli::torture::life::Life;
 use crate::cli::torture::scenario::{SERVER, Scenario};
 use crate::cli::watch::is_finished;
 use crate::cli::{Exit, Refusal};
@@ -24,6 +25,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The program that this process runs, where the system keeps one: a path could lead to another one
 /// by now, when somebody builds it anew meanwhile.
 const ITSELF: &str = "/proc/self/exe";
+
+/// The number of a point that no run comes to: points are counted all the same.
+const NEVER: u64 = u64::MAX;
 
 /// A running host.
 pub(super) struct Victim {
@@ -39,6 +43,16 @@ pub(super) enum Start {
     Runs(Box<Victim>),
     /// It took a job up again, and died at this point before it could say that it listens.
     Died(String),
+}
+
+/// What came of a request.
+pub(super) enum Asked {
+    /// This job.
+    Job(String),
+    /// There is nothing that could be removed any more.
+    Nothing,
+    /// The host died before it answered.
+    Died,
 }
 
 /// How a job stands when nobody can ask any more, or need not.
@@ -58,13 +72,14 @@ pub(super) enum End {
 }
 
 impl Victim {
-    /// Starts a host that dies at this point.
-    pub(super) async fn start(home: &Path, cache: &Path, die_at: u64) -> Result<Start, Refusal> {
+    /// Starts a host that has this life before it.
+    pub(super) async fn start(home: &Path, cache: &Path, life: Life) -> Result<Start, Refusal> {
         let mut command = Command::new(program().map_err(|error| failed("start", &error))?);
         command
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(home)
-            .args(["--die-at", &die_at.to_string()])
+            .args(["--die-at", &life.death.unwrap_or(NEVER).to_string()])
+            .args(["--cancel-at", &life.cancel.unwrap_or(NEVER).to_string()])
             .env("WINDLASS_SANDBOX_PACE", "instant")
             .env("WINDLASS_CACHE", cache)
             .env("WINDLASS_LOG", "error")
@@ -88,22 +103,25 @@ impl Victim {
         Ok(Start::Runs(Box::new(Self { child, url, token, client })))
     }
 
-    /// Makes the scenario's job, or the same one again: none when the host died.
-    pub(super) async fn submit(&self, scenario: Scenario) -> Result<Option<String>, Refusal> {
+    /// Makes the scenario's job, or the same one again where the key is the same.
+    pub(super) async fn submit(&self, scenario: Scenario, key: &str) -> Result<Asked, Refusal> {
         let (method, path, body) = scenario.request();
         let request = self.client.request(method, format!("{}{path}", self.url));
         let request = request
             .bearer_auth(self.token.trim())
-            .header("Idempotency-Key", format!("torture-{scenario}"));
+            .header("Idempotency-Key", format!("torture-{key}"));
         let request = match &body {
             Some(body) => request.json(body),
             None => request,
         };
-        let Ok(response) = request.timeout(DEADLINE).send().await else { return Ok(None) };
+        let Ok(response) = request.timeout(DEADLINE).send().await else {
+            return Ok(Asked::Died);
+        };
         let status = response.status();
-        let Ok(answer) = response.json::<Value>().await else { return Ok(None) };
+        let Ok(answer) = response.json::<Value>().await else { return Ok(Asked::Died) };
         match answer.get("job_id").and_then(Value::as_str) {
-            Some(job) if status == StatusCode::ACCEPTED => Ok(Some(job.to_owned())),
+            Some(job) if status == StatusCode::ACCEPTED => Ok(Asked::Job(job.to_owned())),
+            _ if status == StatusCode::NOT_FOUND => Ok(Asked::Nothing),
             _ => Err(failed("make a job", &answer)),
         }
     }
@@ -150,6 +168,19 @@ impl Victim {
         Ok(records)
     }
 
+    /// All jobs that did not complete, with all that there is to say about them.
+    pub(super) async fn stopped(&self) -> Result<Vec<Value>, Refusal> {
+        let mut stopped = Vec::new();
+        for job in
+            self.list("/api/jobs?status=failed,cancelled,uncertain&limit=100", "jobs").await?
+        {
+            let path = format!("/api/jobs/{}", text(&job, "job_id"));
+            let job = self.get(&path).await;
+            stopped.push(job.ok_or_else(|| failed("answer", &format!("{path} has none")))?);
+        }
+        Ok(stopped)
+    }
+
     /// What is in a list, or in an object by name; nothing where there is no such list.
     async fn list(&self, path: &str, field: &str) -> Result<Vec<Value>, Refusal> {
         let answer = self.get(path).await;
@@ -178,6 +209,11 @@ impl Victim {
             (None, Some(Ok(passed))) if ended.success() => Ok(End::Told(passed)),
             (None, _) => Err(failed("end well", &format!("{ended}: {}", words.trim()))),
         }
+    }
+
+    /// It was not to.
+    pub(super) fn died() -> Refusal {
+        Refusal::new(Exit::JobFailed, "A host died that nobody killed.")
     }
 
     async fn is_quiet(&self) -> bool {
