@@ -210,6 +210,26 @@ async fn a_person_is_asked_again_after_each_command_that_did_run() {
 }
 
 #[tokio::test]
+async fn what_happened_is_said_at_the_command_line_too() {
+    // When one command did run, nobody knows of the next one again.
+    for (resolve, code, status) in
+        [("happened", 1, "uncertain"), ("did_not_happen", 0, "completed")]
+    {
+        let (host, job) = put_back_before_a_setup().await;
+        host.wait_for(&job, "uncertain").await;
+        let watched = run(&host.home(), &["job", "watch", &job]);
+        let told = format!("windlass job retry {job} --resolve {resolve}");
+        assert!(watched.0 == 1 && watched.1.contains(&told), "{watched:?}");
+        let retried = run(&host.home(), &["job", "retry", &job, "--resolve", resolve]);
+        assert_eq!(retried.0, code, "{resolve}: {}", retried.1);
+        let (_, jobs) = host.get("/api/jobs?type=setup_server&limit=1").await;
+        let (_, next) =
+            host.get(&format!("/api/jobs/{}", jobs["jobs"][0]["job_id"].as_str().unwrap())).await;
+        assert_eq!((&next["status"], &next["retry_of"]), (&json!(status), &json!(job)), "{next:#}");
+    }
+}
+
+#[tokio::test]
 async fn added_plugins_travel_in_a_backup() {
     let host = TestHost::start().await;
     let one = host.add_echo(echo::version(1)).await;

@@ -150,4 +150,14 @@ async fn an_order_that_nobody_can_tell_the_end_of_asks_a_person() {
     let job = host.wait_for(&id, "uncertain").await;
     assert_eq!(job["failure"]["retry_safe"], false, "{job:#}");
     assert_eq!(cloud.count(ORDER), 1, "sent again without knowing");
+    // The provider answers again, and a person has seen the server there.
+    cloud.heal();
+    let path = format!("/api/jobs/{id}/retry");
+    let retry = host.submit(Method::POST, &path, Some(json!({ "resolve": "happened" }))).await;
+    let adopted = |it: &Value| it["provider_id"] == json!(cloud.servers()[0].id.to_string());
+    host.until("/api/servers/web-1", adopted).await;
+    assert_eq!((cloud.count(ORDER), cloud.servers_ever()), (1, 1), "bought twice");
+    host.delete(&format!("/api/jobs/{retry}")).await;
+    host.wait_for(&retry, "cancelled").await;
+    assert_eq!(cloud.servers().len() + cloud.key_names().len(), 0, "something is left");
 }

@@ -152,6 +152,11 @@ impl FakeHetzner {
         self.reception.inject(fault);
     }
 
+    /// Nothing goes wrong any more.
+    pub fn heal(&self) {
+        self.reception.heal();
+    }
+
     /// Puts a running server there that nobody ordered through the API.
     pub fn add_server(&self, name: &str, labels: BTreeMap<String, String>) -> u64 {
         self.project().add_server(name, labels)
