@@ -80,6 +80,13 @@ pub fn change_params(database: &Path, id: &JobId, params: &serde_json::Value) {
     assert_eq!(changed.unwrap(), 1);
 }
 
+/// The id of the job that was submitted last.
+pub fn newest_job(database: &Path) -> String {
+    let db = Connection::open(database).unwrap();
+    let newest = "SELECT id FROM jobs ORDER BY number DESC LIMIT 1";
+    db.query_row(newest, [], |row| row.get(0)).unwrap()
+}
+
 /// How many intents and outcomes of a job a host that died has left on disk.
 pub fn effects_on_disk(database: &Path, id: &str) -> u64 {
     let db = Connection::open(database).unwrap();

@@ -1,11 +1,14 @@
 //! A machine whose sshd and whose Docker Engine are restarted while it is set up, and a host that is
-//! killed all the way through a setup of a real machine.
+//! killed at every boundary of a setup of a real machine.
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+
 use reqwest::Method;
 use serde_json::json;
+use tests::host_process::TestHost;
+use tests::journal;
 use tests::lab::{Lab, Machine};
+use windlass::app::evidence::LAST_WORDS;
 
 use super::machine::{
     build_images, check_ran_once, check_services, docker_installs, host_and_machine, see,
@@ -51,43 +54,81 @@ async fn a_setup_goes_on_when_sshd_and_docker_are_restarted_in_the_middle() {
     lab.destroy("windlass-setup-3").await.unwrap();
 }
 
+/// Asks for a setup, and kills the host as soon as a worker has it: nothing was done. Answers the
+/// job.
+async fn killed_before_it_begins(host: &mut TestHost, server: &str) -> String {
+    assert!(host.restart_to_die(1).await);
+    let wanted = json!({ "ssl_email": "admin@example.com" });
+    let path = format!("/api/servers/{server}/setup");
+    // The answer may come or not.
+    let _answer = host.request(Method::POST, &path).json(&wanted).send().await;
+    host.died();
+    journal::newest_job(&host.home().join("windlass.db"))
+}
+
+/// How often a host died at which kind of boundary.
+fn deaths(host: &TestHost) -> BTreeMap<String, usize> {
+    let log = host.log();
+    let deaths = log.lines().filter_map(|line| line.strip_prefix(LAST_WORDS));
+    let mut kinds = BTreeMap::new();
+    deaths.for_each(|death| *kinds.entry(death.to_owned()).or_default() += 1);
+    kinds
+}
+
+/// Kills the host at each boundary that the job comes to, one life each, until it is completed.
+/// Answers how often it was killed at which kind of boundary.
+async fn killed_at_every_boundary(host: &mut TestHost, job: &str) -> BTreeMap<String, usize> {
+    let database = host.home().join("windlass.db");
+    let (mut point, mut known) = (2, 0);
+    let mut kills = 1;
+    while !(host.restart_to_die(point).await && host.completes(job).await) {
+        host.died();
+        kills += 1;
+        assert!(kills < 600, "it does not get on:\n{}", host.log());
+        // The first point of each life is the claim, the second the first of what is not on disk
+        // yet. After a life that put something there the next one dies at that; after another one
+        // it has to come further.
+        let on_disk = journal::effects_on_disk(&database, job);
+        point = if on_disk > known { 2 } else { point + 1 };
+        known = on_disk;
+    }
+    let kinds = deaths(host);
+    assert_eq!(kinds.values().sum::<usize>(), kills, "{kinds:#?}");
+    kinds
+}
+
 #[tokio::test]
-async fn a_real_machine_is_set_up_once_by_a_host_that_is_killed_all_the_time() {
-    const TEST: &str = "a_real_machine_is_set_up_once_by_a_host_that_is_killed_all_the_time";
+async fn a_real_machine_is_set_up_once_by_a_host_that_is_killed_at_every_boundary() {
+    const TEST: &str = "a_real_machine_is_set_up_once_by_a_host_that_is_killed_at_every_boundary";
     if std::env::var_os("SLOW_TESTS").is_none() {
         return println!("SKIPPED: sets a machine up with many deaths, set SLOW_TESTS");
     }
     let Some(lab) = Lab::shared(TEST) else { return };
     let (mut host, machine) = host_and_machine(lab, "setup-4").await;
     host.terminate().await;
-    // What was only read is read again by the next life, so that some must come far enough to have
-    // something on disk.
-    let mut random = StdRng::seed_from_u64(4);
-    let mut kills = 0;
-    let wanted = json!({ "ssl_email": "admin@example.com" });
-    host.restart().await;
-    let job = host.submit(Method::POST, "/api/servers/setup-4/setup", Some(wanted)).await;
-    host.crash();
+    let job = killed_before_it_begins(&mut host, "setup-4").await;
     let images = async {
         machine.inside("until docker info; do sleep 0.5; done > /dev/null 2>&1").await.unwrap();
         build_images(&machine).await
     };
-    let lives = async {
-        loop {
-            if host.restart_to_die(random.random_range(2..=12)).await && host.completes(&job).await
-            {
-                return host;
-            }
-            host.died();
-            kills += 1;
-            assert!(kills < 300, "it does not get on:\n{}", host.log());
-        }
-    };
-    let (host, built) = tokio::join!(lives, images);
-    println!("killed {kills} times");
-    assert!(kills > 5, "{kills} {built}");
+    let began = std::time::Instant::now();
+    let (kinds, built) = tokio::join!(killed_at_every_boundary(&mut host, &job), images);
+    let kills = kinds.values().sum::<usize>();
+    println!("killed {kills} times in {:?}:", began.elapsed());
+    kinds.iter().for_each(|(kind, kills)| println!("  {kind}: {kills}"));
+    let killed_at = |boundary: &str| kinds.get(boundary).copied().unwrap_or_default();
+    for boundary in ["claimed job", "before-end job", "after-end job"] {
+        assert!(killed_at(boundary) > 0, "never killed at {boundary}: {kinds:#?} {built}");
+    }
+    let commands = check_ran_once(&host, &job).await.len();
+    for boundary in ["before-intent", "after-intent", "after-send", "after-outcome"] {
+        let kills = killed_at(&format!("{boundary} ssh.exec"));
+        assert!(
+            kills >= commands,
+            "{kills} times at {boundary} of {commands} commands: {kinds:#?}"
+        );
+    }
     assert_eq!(docker_installs(&machine).await, 1);
-    check_ran_once(&host, &job).await;
     check_services(&machine).await;
     lab.destroy("windlass-setup-4").await.unwrap();
 }
