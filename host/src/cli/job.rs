@@ -35,7 +35,7 @@ pub(super) enum Command {
         after_help = "Examples:\n  windlass job list\n  windlass job list --status running,failed"
     )]
     List {
-        /// Only these, separated by commas: queued, running, completed, failed, cancelled
+        /// Only these, separated by commas: queued, running, completed, failed, cancelled, uncertain
         #[arg(long)]
         status: Option<String>,
     },
