@@ -13,6 +13,7 @@ pub mod progress;
 pub mod provider;
 pub mod serve;
 pub mod server;
+mod sheet;
 pub mod terminal;
 pub mod token;
 mod torture;
@@ -137,6 +138,8 @@ enum Command {
 #[derive(Debug)]
 pub(crate) struct Refusal {
     exit: Exit,
+    /// For programs.
+    code: String,
     message: String,
     next: Vec<String>,
 }
@@ -156,13 +159,24 @@ pub(crate) enum Exit {
 
 impl Refusal {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: Vec::new() }
+        let code = match exit {
+            Exit::JobFailed => "job_failed",
+            Exit::Usage => "usage",
+            Exit::Unreachable => "host_unreachable",
+            Exit::Refused => "refused",
+        };
+        Self { exit, code: code.to_owned(), message: message.into(), next: Vec::new() }
     }
 
     fn with_next(mut self, next: impl Into<String>) -> Self {
         self.next.push(next.into());
         self
     }
+}
+
+/// Routes help programs; people at a command line know `--help`.
+fn is_command(next: &str) -> bool {
+    next.starts_with("windlass ")
 }
 
 impl From<InvalidName> for Refusal {
@@ -173,7 +187,9 @@ impl From<InvalidName> for Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::new(Exit::Refused, error.message())
+        let code = error.code().to_owned();
+        let next = error.next().iter().filter(|next| is_command(next)).cloned().collect();
+        Self { exit: Exit::Refused, code, message: error.message().to_owned(), next }
     }
 }
 
@@ -197,7 +213,7 @@ pub fn run() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(refusal) => {
-            terminal.complain(&refusal.message, &refusal.next);
+            terminal.complain(&refusal);
             ExitCode::from(refusal.exit as u8)
         }
     }
@@ -261,6 +277,17 @@ async fn init(flags: Flags, terminal: &Terminal) -> Result<(), Refusal> {
 
 /// Help and version are no mistakes.
 fn usage(error: &clap::Error) -> ExitCode {
+    // A program that reads JSON reads it of its own mistakes too.
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let told = error.to_string();
+        let told = told.split("\n\n").next().unwrap_or_default();
+        let words: Vec<&str> = told.split_whitespace().collect();
+        let words = words.join(" ");
+        let message = sentence(words.strip_prefix("error: ").unwrap_or(&words));
+        let refusal = Refusal::new(Exit::Usage, message).with_next("windlass --help");
+        Terminal::new(true).complain(&refusal);
+        return ExitCode::from(Exit::Usage as u8);
+    }
     let printed = error.print();
     let code = if error.use_stderr() || printed.is_err() { Exit::Usage as u8 } else { 0 };
     ExitCode::from(code)

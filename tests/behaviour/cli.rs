@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tests::fake_hetzner::{self, FakeHetzner, Fault, Harm};
 use tests::host_process::{Options, TestHost, program};
 
 /// Runs the program to its end.
@@ -226,6 +227,32 @@ async fn exec_is_short_for_server_exec() {
 }
 
 #[tokio::test]
+async fn a_job_that_failed_is_shown_with_why_and_what_to_do() {
+    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
+    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
+    let host = TestHost::start_with(Options { environment }).await;
+    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
+    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    cloud.inject(Fault::on("GET /actions", Harm::refuse(403, "forbidden")).times(1));
+    let order = json!({
+        "name": "web-1", "server_type": "cx23", "region": "nbg1", "keep_on_failure": true,
+    });
+    let job = host.submit(reqwest::Method::POST, "/api/servers", Some(order)).await;
+    host.wait_for(&job, "failed").await;
+    let shown = stdout(&run(&host.home(), &["job", "show", &job]));
+    for part in [
+        "Status       failed, ",
+        "Error        ",
+        "does not allow this",
+        "Left         servers.create: done",
+        &format!("windlass job logs {job}"),
+        &format!("windlass job retry {job}"),
+    ] {
+        assert!(shown.contains(part), "{part} is not in: {shown}");
+    }
+}
+
+#[tokio::test]
 async fn watching_a_job_survives_a_restart_of_the_host() {
     let environment = vec![("WINDLASS_SANDBOX_PACE".to_owned(), "realistic".to_owned())];
     let mut host = TestHost::start_with(Options { environment }).await;
@@ -243,9 +270,19 @@ async fn watching_a_job_survives_a_restart_of_the_host() {
     .unwrap()
     .unwrap();
     host.crash();
+    // It may be away for long: whoever watches is told that he waits for it.
+    let (mut said, waited) = tokio::task::spawn_blocking(move || {
+        let mut waited = String::new();
+        while !waited.contains("the host does not answer") {
+            assert!(said.read_line(&mut waited).unwrap() > 0, "it gave up: {waited}");
+        }
+        (said, waited)
+    })
+    .await
+    .unwrap();
     host.restart().await;
     let rest = tokio::task::spawn_blocking(move || {
-        let mut rest = String::new();
+        let mut rest = waited;
         said.read_to_string(&mut rest).map(|_| rest)
     });
     let rest = rest.await.unwrap().unwrap();

@@ -137,7 +137,7 @@ pub async fn restore(config: &Config, file: &Path, replaces: bool) -> Result<Res
 async fn whole(file: &Path) -> Result<Contents, Error> {
     let path = file.to_owned();
     let refused = |why: String| {
-        let message = format!("{} is no backup that can be restored: {why}", file.display());
+        let message = format!("`{}` is no backup that can be restored: {why}", file.display());
         Error::new(ErrorKind::Invalid, "bad_backup", sentence(&message))
     };
     if !path.is_file() {

@@ -308,6 +308,7 @@ fn is_secret(name: &str) -> bool {
 pub(super) fn no_such_job(id: &JobId) -> Error {
     Error::new(ErrorKind::NotFound, "no_such_job", format!("There is no job `{id}`."))
         .with_next("GET /api/jobs")
+        .with_next("windlass job list")
 }
 
 fn finished(id: &JobId, status: JobStatus) -> Error {

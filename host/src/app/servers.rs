@@ -437,6 +437,7 @@ fn exec_error(masks: &Masks, error: SshError) -> Error {
 pub(super) fn no_such_server(name: &ServerName) -> Error {
     Error::new(ErrorKind::NotFound, "no_such_server", format!("There is no server `{name}`."))
         .with_next("GET /api/servers")
+        .with_next("windlass server list")
 }
 
 pub(super) fn exists(server: &Server) -> Error {

@@ -136,7 +136,9 @@ impl Admin {
         let tokens = self.tokens().await?;
         let Some(token) = tokens.iter().find(|token| token.name == name) else {
             let message = format!("There is no token `{}`.", name.escape_debug());
-            return Err(Error::new(ErrorKind::NotFound, "no_such_token", message));
+            return Err(Error::new(ErrorKind::NotFound, "no_such_token", message)
+                .with_next("GET /api/tokens")
+                .with_next("windlass token list"));
         };
         let admins = tokens.iter().filter(|token| token.scope == Scope::Admin).count();
         if token.scope == Scope::Admin && admins == 1 {

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::app::access::Reader;
 use crate::app::home::{self, Occupant};
-use crate::cli::{Exit, Refusal};
+use crate::cli::{Exit, Refusal, is_command};
 use crate::config::{Config, ConfigError, Flags, Target};
 use crate::http;
 
@@ -230,8 +230,13 @@ impl Connection {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Refusal {
-        let reason = root_cause(error);
-        let message = format!("The host at {} cannot be reached: {reason}.", self.url.load());
+        let (reason, url) = (root_cause(error), self.url.load());
+        if error.is_builder() {
+            let message = format!("`{url}` is no address of a host: {reason}.");
+            return Refusal::new(Exit::Usage, message)
+                .with_next("windlass --url http://127.0.0.1:8000 server list");
+        }
+        let message = format!("The host at {url} cannot be reached: {reason}.");
         Refusal::new(Exit::Unreachable, message).with_next("windlass serve")
     }
 }
@@ -311,15 +316,18 @@ async fn refused(response: Response) -> Refusal {
         let more = field.get("message").and_then(Value::as_str).unwrap_or_default();
         message = format!("{message}\n       {more}");
     }
-    // Routes help programs; people at a command line know `--help`.
-    let is_command = |next: &&str| next.starts_with("windlass ");
     let next = body.get("next").and_then(Value::as_array).into_iter().flatten();
-    let next = next.filter_map(Value::as_str).filter(is_command).map(str::to_owned).collect();
+    let next =
+        next.filter_map(Value::as_str).filter(|it| is_command(it)).map(str::to_owned).collect();
     let exit = match status {
-        StatusCode::SERVICE_UNAVAILABLE => Exit::Unreachable,
+        // What stands before a host says so while the host is started again.
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => {
+            Exit::Unreachable
+        }
         _ => Exit::Refused,
     };
-    Refusal { exit, message, next }
+    let code = text("code").unwrap_or("refused").to_owned();
+    Refusal { exit, code, message, next }
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::cli::connection::{Connection, Need};
 use crate::cli::terminal::{Terminal, text};
-use crate::cli::watch;
 use crate::cli::{Exit, Refusal};
+use crate::cli::{sheet, watch};
 use crate::config::Flags;
 use crate::model::names::JobId;
 
@@ -23,6 +23,8 @@ const WATCH_EXAMPLES: &str = "The exit code is 0 when the job completed, and 1 w
     otherwise. A host that is started again is found again.\n\n\
     Examples:\n  windlass job watch job_20260110_150000_a1b2c3   # Ctrl-C ends the watching, not the \
     job\n  windlass --json job watch job_20260110_150000_a1b2c3   # the job, once it ended";
+const SHOW_EXAMPLES: &str = "Examples:\n  windlass job show job_20260110_150000_a1b2c3\n  windlass \
+    --json job show job_20260110_150000_a1b2c3   # all of it";
 const RETRY_EXAMPLES: &str = "Examples:\n  windlass job retry job_20260110_150000_a1b2c3\n  windlass \
     job retry job_20260110_150000_a1b2c3 --from start\n  windlass job retry \
     job_20260110_150000_a1b2c3 --resolve happened   # a person looked";
@@ -39,8 +41,8 @@ pub(super) enum Command {
         #[arg(long)]
         status: Option<String>,
     },
-    /// Show a job
-    #[command(after_help = "Examples:\n  windlass job show job_20260110_150000_a1b2c3")]
+    /// Show a job: how it stands, why it failed, what it left, what to do
+    #[command(after_help = SHOW_EXAMPLES)]
     Show {
         /// Its id
         id: String,
@@ -178,7 +180,12 @@ async fn list(host: &Connection, status: Option<&str>, terminal: &Terminal) -> R
 }
 
 async fn show(host: &Connection, id: &str, terminal: &Terminal) -> Result<(), Refusal> {
-    terminal.json(&host.get(&path_of(id)?).await?);
+    let job = host.get(&path_of(id)?).await?;
+    if terminal.is_json() {
+        terminal.json(&job);
+    } else {
+        sheet::job(&job, terminal);
+    }
     Ok(())
 }
 

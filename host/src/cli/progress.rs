@@ -41,6 +41,11 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Says that the host does not answer, and is waited for.
+    pub(super) fn waits(&self) {
+        self.line("       the host does not answer; waiting for it to be there again");
+    }
+
     /// Takes the bar away.
     pub(super) fn end(&self) {
         if let Some(meter) = &self.meter {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::connection::{Connection, Need};
 use crate::cli::job;
 use crate::cli::plan::{self, Planned, Way};
+use crate::cli::sheet;
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::config::Flags;
@@ -259,7 +260,17 @@ async fn size_and_place(host: &Connection, wanted: &Create) -> Result<(String, S
             && places.is_some_and(|all| all.iter().any(|it| named(&wanted.region, Some(it))))
     });
     let Some(found) = fitting.next() else {
-        let message = format!("{provider} offers no such size in such a place.");
+        let message = match (&wanted.server_type, &wanted.region) {
+            (Some(size), _) => {
+                let size = size.escape_debug();
+                format!("{provider} has no server type `{size}`, or has none left.")
+            }
+            (None, Some(place)) => {
+                let place = place.escape_debug();
+                format!("{provider} has no region `{place}`, or no server left there.")
+            }
+            (None, None) => format!("{provider} has no server left."),
+        };
         return Err(Refusal::new(Exit::Refused, message).with_next("windlass server types"));
     };
     let place = wanted.region.clone().unwrap_or_else(|| text(found, "/available_in/0"));
@@ -286,7 +297,11 @@ async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
 
 async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), Refusal> {
     let server = host.get(&path_of(name)?).await?;
-    terminal.json(&server);
+    if terminal.is_json() {
+        terminal.json(&server);
+    } else {
+        sheet::server(&server, terminal);
+    }
     Ok(())
 }
 

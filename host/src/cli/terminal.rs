@@ -6,6 +6,8 @@ use std::io::{IsTerminal, Write, stderr, stdout};
 use console::style;
 use serde_json::{Value, json};
 
+use crate::cli::Refusal;
+
 /// Where the program says it.
 pub(crate) struct Terminal {
     json: bool,
@@ -51,10 +53,11 @@ impl Terminal {
     }
 
     /// Why it did not work, and what to do.
-    pub(super) fn complain(&self, message: &str, next: &[String]) {
+    pub(super) fn complain(&self, refusal: &Refusal) {
+        let Refusal { code, message, next, exit: _ } = refusal;
         let mut out = stderr().lock();
         let said = if self.json {
-            writeln!(out, "{}", json!({ "error": message, "next": next }))
+            writeln!(out, "{}", json!({ "code": code, "error": message, "next": next }))
         } else {
             let [error, attempt] = [style("error:").red().bold(), style("try:").dim()];
             let (error, attempt) = (error.for_stderr(), attempt.for_stderr());

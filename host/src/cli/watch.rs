@@ -10,8 +10,13 @@ use crate::cli::progress::Progress;
 use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Refusal};
 
-/// How often a stream that was cut is opened again without anything new in between.
-const TRIES: u32 = 10;
+/// How often a stream that was cut is opened again without anything new in between: a host that is
+/// started again, or replaced by a newer one, may take a minute.
+const TRIES: u32 = 120;
+/// The same for a host that never answered.
+const FIRST_TRIES: u32 = 10;
+/// After how many tries it is said that somebody waits.
+const SILENT_TRIES: u32 = 4;
 /// How long between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -34,8 +39,7 @@ pub(super) async fn follow(
 ) -> Result<Value, Refusal> {
     let path = format!("/api/jobs/{job}");
     let mut progress = Progress::new(terminal);
-    let mut last = 0;
-    let mut tries = 0;
+    let (mut last, mut tries, mut answered) = (0, 0, false);
     loop {
         let before = last;
         let seen = stream(host, &format!("{path}/events"), &mut last, &mut progress).await;
@@ -46,8 +50,16 @@ pub(super) async fn follow(
             progress.end();
             return answer;
         }
-        tries = if last > before { 0 } else { tries + 1 };
-        if tries > TRIES {
+        if answer.as_ref().is_err_and(|refusal| refusal.exit == Exit::Refused) {
+            progress.end();
+            return answer;
+        }
+        answered |= answer.is_ok();
+        tries = if last > before || answer.is_ok() { 0 } else { tries + 1 };
+        if tries == SILENT_TRIES {
+            progress.waits();
+        }
+        if tries > if answered { TRIES } else { FIRST_TRIES } {
             progress.end();
             return Err(seen.err().or(answer.err()).unwrap_or_else(cut_off));
         }

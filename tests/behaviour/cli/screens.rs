@@ -101,6 +101,12 @@ async fn servers() {
         .await
         .see("server create web-2 --type huge --region nbg1")
         .await
+        .see("server create web-2 --type huge")
+        .await
+        .see("server create web-2 --region moon")
+        .await
+        .see("--url ftp://127.0.0.1 server list")
+        .await
         .see("server setup web-1 --email nobody")
         .await
         .see("server setup web-1 --email ops@example.com --zone example.com --subdomain lab")
@@ -138,6 +144,8 @@ async fn jobs() {
         .see(&format!("job retry {job}"))
         .await
         .see("job show job_20260110_150000_a1b2c3")
+        .await
+        .see("job watch job_20260110_150000_a1b2c3")
         .await
         .see("job show x")
         .await
@@ -218,6 +226,10 @@ async fn the_host_itself() {
         .see("serve")
         .await
         .see("nonsense")
+        .await
+        .see("--json nonsense")
+        .await
+        .see("--json token create")
         .await
         .check("host");
 }
