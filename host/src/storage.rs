@@ -46,6 +46,9 @@ pub trait Store:
     /// transaction.
     async fn retry(&self, retry: NewRetry) -> Result<Retry, StorageError>;
 
+    /// What would come of that, with nothing written.
+    async fn would_retry(&self, retry: NewRetry) -> Result<Retry, StorageError>;
+
     /// Gives the oldest job that may run to this worker: queued, no older unfinished job on the
     /// same server, its dependencies completed. Not durable by itself: a claim that is lost in a
     /// crash leaves a queued job.

@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::agent::Agent;
 use tests::fake_cloudflare::{FakeCloudflare, Options as Cloudflare};
-use tests::fake_hetzner::{self, FakeHetzner};
-use tests::host_process::{TestHost, program};
+use tests::fake_hetzner::{self, FakeHetzner, Fault, Harm};
+use tests::host_process::{Options, TestHost, program};
 
 /// A server that is wanted on the sandbox.
 fn server(name: &str) -> Value {
@@ -225,6 +225,46 @@ async fn deleting_is_planned_and_what_would_be_refused_is_refused() {
     let (status, refused) = host.post("/api/servers?plan=true", server("web-1")).await;
     assert_eq!((status, &refused["code"]), (409, &json!("server_exists")));
     assert_eq!(everything(&host).await, before);
+}
+
+#[tokio::test]
+async fn a_retry_is_told_with_what_it_takes_over_and_nothing_is_done() {
+    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
+    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
+    let host = TestHost::start_with(Options { environment }).await;
+    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
+    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    cloud.inject(Fault::on("GET /actions", Harm::refuse(403, "forbidden")).times(1));
+    let mut order = server("web-1");
+    order["keep_on_failure"] = json!(true);
+    let failed = host.submit(Method::POST, "/api/servers", Some(order)).await;
+    host.wait_for(&failed, "failed").await;
+    let before = everything(&host).await;
+    let path = format!("/api/jobs/{failed}/retry");
+    for body in [json!({}), json!({ "from": "start" })] {
+        let told = plan(&host, &path, body.clone()).await;
+        assert_eq!(told["retry_of"], json!(failed), "{told:#}");
+        let how = |function: &str| {
+            let mut effects = told["effects"].as_array().expect("effects").iter();
+            effects.find(|it| it["function"] == function).map(|it| it["how"].clone())
+        };
+        let is_start = body["from"] == "start";
+        let (order, key) = if is_start { ("looked_up", "anew") } else { ("reused", "reused") };
+        assert_eq!(how("servers.create"), Some(json!(order)), "{told:#}");
+        assert_eq!(how("servers.ensure-ssh-key"), Some(json!(key)), "{told:#}");
+        assert_eq!(told["plugin"].is_null(), is_start, "{told:#}");
+    }
+    assert_eq!(everything(&host).await, before);
+    let (code, said) = run(&host.home(), &["plan", "retry", &failed]);
+    assert!(code == Some(0) && said.contains("servers.create is reused"), "{said}");
+    let (status, refused) = host.post(&format!("{path}?if_plan=00"), json!({})).await;
+    assert_eq!((status, &refused["code"]), (422, &json!("invalid_request")), "{refused}");
+    // It is what is done then, and it cannot be done twice.
+    let told = plan(&host, &path, json!({})).await;
+    let (_, begun) = host.post(&path, json!({})).await;
+    assert_eq!(begun["effects"], told["effects"], "{begun:#}");
+    let (status, refused) = host.post(&format!("{path}?plan=true"), json!({})).await;
+    assert_eq!((status, &refused["code"]), (409, &json!("already_retried")), "{refused}");
 }
 
 #[tokio::test]

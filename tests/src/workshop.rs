@@ -220,7 +220,7 @@ impl Workshop {
             server_change: ServerChange::None,
             idempotency: None,
         };
-        let Plan { entries, view, pin, effects } = plan;
+        let Plan { entries, view, pin, effects, .. } = plan;
         (NewRetry { job, server: RetriedServer::Used, pin, entries, view }, effects)
     }
 

@@ -1,14 +1,16 @@
 //! Trying a job again that did not complete.
 
 use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::access::Operator;
 use crate::app::jobs::no_such_job;
 use crate::app::servers::{KEY_LIFE, RequestKey, busy, exists, key_reused};
 use crate::app::{App, servers};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, sentence};
 use crate::jobs::retry::{Before, Plan};
-use crate::model::job::{JobRecord, JobStatus};
+use crate::model::job::{JobRecord, JobStatus, PluginPin};
 use crate::model::names::{JobId, ServerName};
 use crate::model::retry::{Resolve, RetriedEffect, RetryFrom};
 use crate::storage::retry::{NewRetry, RetriedServer, Retry};
@@ -34,7 +36,46 @@ pub struct RetriedJob {
     pub effects: Vec<RetriedEffect>,
 }
 
+/// What a retry would begin with. What its plugin would do after that depends on what it finds.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PlannedRetry {
+    /// The job that would be tried again.
+    #[schema(value_type = String, example = "job_20250110_150000_a1b2c3")]
+    pub retry_of: JobId,
+    /// Where the new one would begin.
+    pub from: RetryFrom,
+    /// The same in words.
+    pub summary: String,
+    /// What would run; none for the newest version.
+    pub plugin: Option<PluginPin>,
+    /// What would become of the effects of the job before: reused, looked up, or done anew.
+    pub effects: Vec<RetriedEffect>,
+}
+
+/// A retry that nothing is known to speak against but what the store knows.
+struct Prepared {
+    record: JobRecord,
+    from: RetryFrom,
+    plan: Plan,
+    now: Timestamp,
+}
+
 impl Operator {
+    /// Tells what trying a job again would begin with, and does nothing. What would be refused is
+    /// refused in the same words.
+    #[tracing::instrument(skip_all, fields(job.id = %id))]
+    pub async fn plan_retry(&self, id: &JobId, wanted: WantedRetry) -> Result<PlannedRetry, Error> {
+        let Prepared { record, from, plan, now } = self.prepare(id, wanted).await?;
+        let retry = self.new_retry(&record, plan.clone(), None, now);
+        match self.app.store.would_retry(retry).await? {
+            Retry::Job(_) | Retry::Before(_) => {}
+            refused => return Err(self.app.refused(&record, refused).await?),
+        }
+        let Plan { pin: plugin, effects, summary, .. } = plan;
+        let summary = sentence(&summary);
+        Ok(PlannedRetry { retry_of: record.id, from, summary, plugin, effects })
+    }
+
     /// Makes a job that goes on where another one failed, or does it again from its beginning.
     #[tracing::instrument(skip_all, fields(job.id = %id))]
     pub async fn retry(
@@ -43,15 +84,7 @@ impl Operator {
         wanted: WantedRetry,
         key: Option<RequestKey>,
     ) -> Result<RetriedJob, Error> {
-        let record = self.app.store.job(id).await?.ok_or_else(|| no_such_job(id))?;
-        check_status(&record)?;
-        check_wish(&record, &wanted)?;
-        let from = wanted.from.unwrap_or_default();
-        let entries = self.app.whole_journal(id).await?;
-        let now = Timestamp::now();
-        let before = Before { record: &record, entries: &entries };
-        let plan = Plan::new(before, from, wanted.resolve, now);
-        self.app.check_plugin(&record, &plan)?;
+        let Prepared { record, from, plan, now } = self.prepare(id, wanted).await?;
         for _ in 0..servers::ID_TRIES {
             let retry = self.new_retry(&record, plan.clone(), key.as_ref(), now);
             match self.app.store.retry(retry).await {
@@ -64,6 +97,19 @@ impl Operator {
             }
         }
         Err(StorageError::Duplicate.into())
+    }
+
+    async fn prepare(&self, id: &JobId, wanted: WantedRetry) -> Result<Prepared, Error> {
+        let record = self.app.store.job(id).await?.ok_or_else(|| no_such_job(id))?;
+        check_status(&record)?;
+        check_wish(&record, &wanted)?;
+        let from = wanted.from.unwrap_or_default();
+        let entries = self.app.whole_journal(id).await?;
+        let now = Timestamp::now();
+        let before = Before { record: &record, entries: &entries };
+        let plan = Plan::new(before, from, wanted.resolve, now);
+        self.app.check_plugin(&record, &plan)?;
+        Ok(Prepared { record, from, plan, now })
     }
 
     fn new_retry(

@@ -1,10 +1,11 @@
 //! `windlass job`: look at jobs, stop them, try them again, remove old ones.
 
-mod retry;
+pub(super) mod retry;
 
 use serde_json::Value;
 
 use crate::cli::connection::{Connection, Need};
+use crate::cli::plan::Way;
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal};
 use crate::cli::{sheet, watch};
@@ -112,7 +113,7 @@ pub(super) async fn run(
         Command::Delete { older_than, status } => {
             delete(&host, &older_than, &status, terminal).await
         }
-        Command::Retry(arguments) => retry::retry(&host, arguments, terminal).await,
+        Command::Retry(arguments) => retry::retry(&host, arguments, &Way::Do, terminal).await,
     };
     host.close().await;
     done

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::cli::connection::{Connection, Need};
+use crate::cli::job::retry;
 use crate::cli::terminal::{Terminal, text};
 use crate::cli::{Exit, Refusal, app, server};
 use crate::config::Flags;
@@ -28,6 +29,9 @@ const SETUP_EXAMPLES: &str = "Examples:\n  windlass plan server setup prod-01 --
     you@example.com --zone example.com";
 const DELETE_EXAMPLES: &str = "Examples:\n  windlass plan server delete prod-01";
 const INSTALL_EXAMPLES: &str = "Examples:\n  windlass plan install prod-01 n8n";
+const RETRY_EXAMPLES: &str = "A retry is not rehearsed: it takes over what its job did, and what comes \
+    after that depends on what it finds. So it has no hash.\n\nExamples:\n  windlass plan retry \
+    job_20260110_150000_a1b2c3\n  windlass plan retry job_20260110_150000_a1b2c3 --from start";
 const REMOVE_EXAMPLES: &str = "Examples:\n  windlass plan remove prod-01 n8n --delete-data";
 
 /// What can be planned.
@@ -42,6 +46,9 @@ pub(super) enum Command {
     /// Tell what taking an app away would do
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove(app::Remove),
+    /// Tell where trying a job again would begin, and what it would do again
+    #[command(after_help = RETRY_EXAMPLES)]
+    Retry(retry::Arguments),
 }
 
 /// What can be planned of servers.
@@ -121,6 +128,7 @@ pub(super) async fn run(
         }
         Command::Install(wanted) => app::install(&host, wanted, Way::Tell, terminal).await,
         Command::Remove(wanted) => app::remove(&host, &wanted, Way::Tell, terminal).await,
+        Command::Retry(wanted) => retry::retry(&host, wanted, &Way::Tell, terminal).await,
     };
     host.close().await;
     told

@@ -39,7 +39,7 @@ pub(super) struct PlanQuery {
 
 /// A caller of a route that can be planned.
 pub(super) struct Planner {
-    operator: Operator,
+    pub(super) operator: Operator,
     /// Whether he may do all.
     pub(super) is_admin: bool,
 }
@@ -85,6 +85,19 @@ impl Planner {
         }
     }
 
+    /// Whether a retry is only to be told. It has no hash: it begins where its job stopped, and what
+    /// comes then is what it finds.
+    pub(super) fn tells_retry(&self, query: &PlanQuery) -> Result<bool, Problem> {
+        match &query.if_plan {
+            Some(_) => Err(in_query(
+                "if_plan",
+                "a retry's plan has no hash; it does what `plan=true` tells as long as nobody \
+                 retries the job first",
+            )),
+            None => Ok(query.plan.unwrap_or(false)),
+        }
+    }
+
     /// The same for what is one job.
     pub(super) async fn one_job(
         &self,
@@ -105,7 +118,7 @@ pub(super) fn refuse(parts: &Parts) -> Result<(), Problem> {
     let pairs = parts.uri.query().unwrap_or_default().split('&');
     let names = pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
     let Some(name) = names.into_iter().find(|name| NAMES.contains(name)) else { return Ok(()) };
-    let message = "There are plans of creating, setting up and deleting a server and of installing \
-                   and removing an app only; nothing was done.";
+    let message = "There are plans of creating, setting up and deleting a server, of installing and \
+                   removing an app, and of retrying a job only; nothing was done.";
     Err(Error::invalid_field(&format!("?{name}"), message).into())
 }

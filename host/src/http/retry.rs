@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::access::Operator;
-use crate::app::retry::WantedRetry;
+use crate::app::retry::{PlannedRetry, WantedRetry};
 use crate::http::error::Problem;
-use crate::http::request::{InPath, JsonBody};
+use crate::http::planning::{PlanQuery, Planner};
+use crate::http::request::{InPath, InQuery, JsonBody};
 use crate::model::job::JobStatus;
 use crate::model::names::JobId;
 use crate::model::retry::{Resolve, RetriedEffect, RetryFrom};
@@ -51,21 +52,30 @@ pub(super) struct RetriedBody {
 /// Makes a new job that tries a failed, cancelled or uncertain one again.
 #[utoipa::path(post, path = "/api/jobs/{job_id}/retry", tag = "jobs", security(("token" = [])),
     params(("job_id" = String, Path, description = "The job",
-            example = "job_20250110_150000_a1b2c3")),
+            example = "job_20250110_150000_a1b2c3"),
+        ("plan" = Option<bool>, Query, description = "Whether to tell only where it would begin, \
+            and what would become of each effect: nothing happens")),
     request_body(content = Option<RetryBody>, example = json!({ "from": "failed_step" })),
     responses((status = 202, description = "A new job goes on with it", body = RetriedBody),
+        (status = 200, description = "With `plan=true`: nothing was done", body = PlannedRetry),
         (status = 409, description = "It cannot be tried again, or not now: `job_finished`, \
             `job_not_finished`, `already_retried`, `server_busy`, `server_deleted`, \
             `server_replaced`, `plugin_missing`, `dependency_failed`, `nothing_to_resolve`, \
             `outcome_unknown`", body = crate::http::error::ErrorBody)))]
 pub(super) async fn retry_job(
-    operator: Operator,
+    planner: Planner,
     InPath(id): InPath<JobId>,
+    InQuery(query): InQuery<PlanQuery>,
     request: Request,
-) -> Result<(StatusCode, Json<RetriedBody>), Problem> {
+) -> Result<Response, Problem> {
+    let tells = planner.tells_retry(&query)?;
     let body: JsonBody<RetryBody> = JsonBody::or_none(request).await?;
     let RetryBody { from, resolve } = body.value;
-    let retried = operator.retry(&id, WantedRetry { from, resolve }, body.key).await?;
+    let (operator, wanted) = (&planner.operator, WantedRetry { from, resolve });
+    if tells {
+        return Ok(Json(operator.plan_retry(&id, wanted).await?).into_response());
+    }
+    let retried = operator.retry(&id, wanted, body.key).await?;
     let body = RetriedBody {
         check_status: format!("/api/jobs/{}", retried.id),
         job_id: retried.id,
@@ -75,5 +85,5 @@ pub(super) async fn retry_job(
         from: retried.from,
         effects: retried.effects,
     };
-    Ok((StatusCode::ACCEPTED, Json(body)))
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
 }

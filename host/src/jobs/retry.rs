@@ -29,6 +29,8 @@ pub struct Plan {
     pub pin: Option<PluginPin>,
     /// What becomes of the effects of the job before.
     pub effects: Vec<RetriedEffect>,
+    /// Where it begins, as a fragment of a sentence.
+    pub summary: String,
 }
 
 /// The part of a journal that a retry takes over: all before this entry.
@@ -72,9 +74,10 @@ impl Plan {
         };
         let effects = effects(&traces, &heritage);
         let view = view(&taken);
-        let entries = opening(before, &taken, heritage, &view, now);
+        let summary = sentence(before.record, &heritage, &view);
+        let entries = opening(before, &taken, heritage, (&summary, now));
         let pin = if goes_on { before.record.plugin.clone() } else { None };
-        Self { entries, view, pin, effects }
+        Self { entries, view, pin, effects, summary }
     }
 }
 
@@ -201,12 +204,11 @@ fn opening(
     before: Before<'_>,
     taken: &[&Entry],
     heritage: Inheritance,
-    view: &View,
-    now: Timestamp,
+    (summary, now): (&str, Timestamp),
 ) -> Vec<NewEntry> {
     let (reused, open) = (heritage.reused, heritage.open);
-    let sentence = sentence(before.record, &heritage, view);
-    let note = Event::Log { level: LogLevel::Info, message: sentence, source: LogSource::Host };
+    let (level, message) = (LogLevel::Info, summary.to_owned());
+    let note = Event::Log { level, message, source: LogSource::Host };
     let mut opening: Vec<NewEntry> = [Event::Retried(Box::new(heritage)), note]
         .into_iter()
         .map(|event| NewEntry { at: now, event })

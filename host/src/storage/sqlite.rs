@@ -134,6 +134,11 @@ impl Store for Sqlite {
         self.writer.durable(doing, move |writing| retry::retry(writing, &retry)).await
     }
 
+    async fn would_retry(&self, retry: NewRetry) -> Result<Retry, StorageError> {
+        let doing = "looked whether a job may be tried again";
+        self.writer.relaxed(doing, move |writing| retry::would_retry(writing, &retry)).await
+    }
+
     async fn claim_next_job(&self, claim: &Claim) -> Result<Option<Job<Running>>, StorageError> {
         let claim = claim.clone();
         self.writer.relaxed("claimed a job", move |writing| queue::claim(writing, &claim)).await

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::Refusal;
 use crate::cli::connection::Connection;
 use crate::cli::job::{finish, path_of};
+use crate::cli::plan::Way;
 use crate::cli::terminal::{Terminal, text};
 
 /// What is to be tried again, and how.
@@ -42,9 +43,10 @@ enum Resolve {
 }
 
 /// Does it, and watches the new job to its end.
-pub(super) async fn retry(
+pub(in crate::cli) async fn retry(
     host: &Connection,
     arguments: Arguments,
+    way: &Way,
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     let Arguments { id, from, resolve } = arguments;
@@ -53,14 +55,34 @@ pub(super) async fn retry(
     body.extend(from.and_then(|it| it.to_possible_value()).map(|it| ("from".to_owned(), word(it))));
     let resolve = resolve.and_then(|it| it.to_possible_value());
     body.extend(resolve.map(|it| ("resolve".to_owned(), word(it))));
-    let path = format!("{}/retry", path_of(&id)?);
+    let path = way.path(&format!("{}/retry", path_of(&id)?));
     let answer = host.post(&path, &Value::Object(body)).await?;
+    if *way == Way::Tell {
+        tell(&answer, terminal);
+        return Ok(());
+    }
     let job = text(&answer, "/job_id");
     if !terminal.is_json() {
         terminal.say(&format!("Trying again: {job}"));
         show(&answer, terminal);
     }
     finish(host, &job, terminal).await
+}
+
+fn tell(plan: &Value, terminal: &Terminal) {
+    if terminal.is_json() {
+        return terminal.json(plan);
+    }
+    terminal.say(&text(plan, "/summary"));
+    match plan.pointer("/plugin/name") {
+        Some(_) => {
+            let [name, version] = ["/plugin/name", "/plugin/version"].map(|it| text(plan, it));
+            terminal.say(&format!("       {name} {version} would run, as before"));
+        }
+        None => terminal.say("       the newest version of its plugin would run"),
+    }
+    show(plan, terminal);
+    terminal.say("What comes after that depends on what it finds. Nothing was done.");
 }
 
 fn show(answer: &Value, terminal: &Terminal) {

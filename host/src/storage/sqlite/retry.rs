@@ -44,6 +44,16 @@ pub(super) fn retry(writing: &mut Writing<'_>, wanted: &NewRetry) -> Result<Retr
     Ok(Retry::Job(job.id))
 }
 
+/// The same, and takes it back.
+pub(super) fn would_retry(writing: &mut Writing<'_>, wanted: &NewRetry) -> Result<Retry, Fault> {
+    let mark = writing.changes.len();
+    writing.connection.execute_batch("SAVEPOINT would")?;
+    let answer = retry(writing, wanted);
+    writing.changes.truncate(mark);
+    writing.connection.execute_batch("ROLLBACK TO would; RELEASE would")?;
+    answer
+}
+
 fn write(writing: &mut Writing<'_>, job: &NewJob, wanted: &NewRetry) -> Result<(), Fault> {
     let number = submit::insert(writing.connection, job)?;
     let pin = wanted.pin.as_ref();
