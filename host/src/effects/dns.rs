@@ -155,13 +155,14 @@ async fn check_owner(
     let internal = |error: StorageError| Failure::safe("internal", error.to_string());
     let own = job.record.server.as_ref();
     let servers = job.outside.store.servers().await.map_err(internal)?;
+    // All at once: a question for each server would make this the slowest part of a job.
+    let apps = job.outside.store.all_apps().await.map_err(internal)?;
     let is_simulated = servers.iter().any(|it| Some(&it.name) == own && it.simulated);
     let others = servers.iter().filter(|it| Some(&it.name) != own && it.simulated == is_simulated);
     for server in others {
         let mut records = server.dns_records();
-        for app in job.outside.store.apps(&server.name).await.map_err(internal)? {
-            records.extend(app.dns);
-        }
+        let of_apps = apps.iter().filter(|app| app.server == server.name);
+        records.extend(of_apps.flat_map(|app| app.dns.iter().cloned()));
         if let Some(record) = records.iter().find(|&it| is_it(it)) {
             let message = format!(
                 "{} belongs to the server `{}` of this host: choose another name, or remove what \
