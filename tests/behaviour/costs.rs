@@ -63,10 +63,12 @@ fn a_job_of_five_effects_waits_for_the_disk_six_times_alone_and_once_among_other
     if is_skipped("syncs of jobs") {
         return;
     }
-    check("jobs", 100, 1, 6.1);
-    // The goal is one. How many meet in a commit depends on how fast they come: a debug build on a
-    // busy machine was counted at 4.2. What is held here is that they share.
-    check("jobs", 960, 32, 5.0);
+    // Six, and now and then the log is taken over into the database. A machine that is so busy that
+    // something deferred waits for a tenth of a second adds a commit for it.
+    check("jobs", 100, 1, 6.5);
+    // The goal is one, and a release build keeps it. How many meet in a commit depends on how fast
+    // they come: a debug build on a machine with a load of 19 was counted at 1.4.
+    check("jobs", 960, 32, 3.0);
 }
 
 #[test]

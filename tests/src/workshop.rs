@@ -309,12 +309,12 @@ impl Workshop {
 
     /// Waits for the end of a job.
     pub async fn finished(&self, id: &JobId) -> JobRecord {
-        self.wait(id, |job, _| job.status.is_finished()).await
+        self.wait(id, async |job| job.status.is_finished()).await
     }
 
     /// Waits until a job has said this.
     pub async fn says(&self, id: &JobId, line: &str) -> JobRecord {
-        self.wait(id, |_, log| log.iter().any(|said| said == line)).await
+        self.wait(id, async |_| self.log(id).await.iter().any(|said| said == line)).await
     }
 
     /// What a job has said so far.
@@ -343,12 +343,12 @@ impl Workshop {
         tokio::time::timeout(patience, waiting).await.expect("the job ends in time")
     }
 
-    async fn wait(&self, id: &JobId, is_so: impl Fn(&JobRecord, &[String]) -> bool) -> JobRecord {
+    async fn wait(&self, id: &JobId, is_so: impl AsyncFn(&JobRecord) -> bool) -> JobRecord {
         let mut changes = self.store.changes();
         let waiting = async {
             loop {
                 let job = self.store.job(id).await.unwrap().unwrap();
-                if is_so(&job, &self.log(id).await) {
+                if is_so(&job).await {
                     return job;
                 }
                 loop {

@@ -48,6 +48,7 @@ use crate::model::names::{JobId, ServerName};
 use crate::model::server::Server;
 use crate::storage::removal::{OldJobs, Removed};
 use crate::storage::retry::{NewRetry, Retry};
+use crate::storage::sqlite::batch::Origin;
 use crate::storage::sqlite::damage::Damage;
 use crate::storage::sqlite::fault::Fault;
 use crate::storage::sqlite::journal::Deferred;
@@ -173,18 +174,23 @@ impl Store for Sqlite {
         lease: &Lease,
         entries: Vec<NewEntry>,
     ) -> Result<(), StorageError> {
-        let (lease, doing) = (lease.clone(), "wrote to a journal");
-        self.writer.durable(doing, move |writing| journal::append(writing, &lease, &entries)).await
+        let (lease, number, doing) = (lease.clone(), lease.number, "wrote to a journal");
+        let verb = move |writing: &mut Writing<'_>| journal::append(writing, &lease, &entries);
+        self.writer.durable_from(Origin::Run(number), doing, verb).await
     }
 
     async fn finish(&self, job: Job<Finished>, entries: Vec<NewEntry>) -> Result<(), StorageError> {
         let doing = "wrote a job's end";
-        self.writer.durable(doing, move |writing| queue::finish(writing, &job, &entries)).await
+        let from = Origin::End(job.record.number);
+        let verb = move |writing: &mut Writing<'_>| queue::finish(writing, &job, &entries);
+        self.writer.durable_from(from, doing, verb).await
     }
 
     async fn requeue(&self, job: Job<Running>, entry: NewEntry) -> Result<(), StorageError> {
         let ((_, lease), doing) = (job.requeue(), "gave a job back");
-        self.writer.durable(doing, move |writing| queue::requeue(writing, &lease, entry)).await
+        let from = Origin::End(lease.number);
+        let verb = move |writing: &mut Writing<'_>| queue::requeue(writing, &lease, entry);
+        self.writer.durable_from(from, doing, verb).await
     }
 
     async fn request_cancel(

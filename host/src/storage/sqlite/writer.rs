@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, oneshot};
 use tracing::{info, warn};
 
 use crate::model::job::Lease;
-use crate::storage::sqlite::batch::{BATCH, Batch, Message, Urgency};
+use crate::storage::sqlite::batch::{BATCH, Batch, Crowd, Message, Origin, Urgency};
 use crate::storage::sqlite::damage::Damage;
 use crate::storage::sqlite::disk::Disk;
 use crate::storage::sqlite::fault::{Cause, Fault};
@@ -29,10 +29,6 @@ use crate::storage::{Change, StorageError};
 
 /// The most that is kept in memory while the disk takes nothing.
 const HELD: usize = 20_000;
-
-/// Each so manyth durable commit waits for a few more than shared the last one: a crowd that grew
-/// would else go on in small groups.
-const PROBED: u64 = 8;
 
 /// The handle: sends messages to the thread.
 pub(super) struct Writer {
@@ -74,7 +70,7 @@ impl Writer {
             hold,
             due: None,
             has_unsynced: false,
-            crowd: 1,
+            crowd: Crowd::default(),
             pace: Duration::ZERO,
             held: Vec::new(),
             abandoned: Vec::new(),
@@ -96,7 +92,17 @@ impl Writer {
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(Urgency::Durable, doing, verb).await
+        self.send(Urgency::Durable, Origin::Caller, doing, verb).await
+    }
+
+    /// The same, for a run, which is waited for when it is known to come soon.
+    pub(super) async fn durable_from<T: Send + 'static>(
+        &self,
+        from: Origin,
+        doing: &'static str,
+        verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.send(Urgency::Durable, from, doing, verb).await
     }
 
     /// Runs `verb` after all that was deferred before, and answers when that and it are written; a
@@ -106,7 +112,7 @@ impl Writer {
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(Urgency::Ordered, doing, verb).await
+        self.send(Urgency::Ordered, Origin::Caller, doing, verb).await
     }
 
     /// Runs `verb` and answers when it is written; a power cut may lose it.
@@ -115,7 +121,7 @@ impl Writer {
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(Urgency::Relaxed, doing, verb).await
+        self.send(Urgency::Relaxed, Origin::Caller, doing, verb).await
     }
 
     /// Has it written before whatever is sent after it.
@@ -159,6 +165,7 @@ impl Writer {
     async fn send<T: Send + 'static>(
         &self,
         urgency: Urgency,
+        from: Origin,
         doing: &'static str,
         verb: impl FnOnce(&mut Writing<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
@@ -182,7 +189,9 @@ impl Writer {
                 }),
             }
         });
-        self.inbox.send(Message::Verb { urgency, verb }).map_err(|_gone| StorageError::Closed)?;
+        self.inbox
+            .send(Message::Verb { urgency, from, verb })
+            .map_err(|_gone| StorageError::Closed)?;
         wait.await.unwrap_or(Err(StorageError::Closed))
     }
 }
@@ -201,9 +210,9 @@ struct Owner {
     due: Option<Instant>,
     /// Whether something is written that may not be on disk.
     has_unsynced: bool,
-    /// How many durable verbs shared the last commit.
-    crowd: usize,
-    /// How long the disk took for it.
+    /// Who is expected to write soon.
+    crowd: Crowd,
+    /// How long the disk took for the last commit.
     pace: Duration,
     /// Deferred writes that are not committed, in order.
     held: Vec<Deferred>,
@@ -239,6 +248,7 @@ impl Owner {
             None => self.messages.recv().map_err(|_gone| mpsc::RecvTimeoutError::Disconnected),
             Some(due) => self.messages.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
+        self.crowd.forget(Instant::now());
         loop {
             match next {
                 Ok(Message::Close(closed)) => {
@@ -246,34 +256,27 @@ impl Owner {
                     batch.is_last = true;
                     return batch;
                 }
+                // What waits for no disk does not wait with those who do.
+                Ok(message) if batch.durable > 0 && message.is_relaxed() => {
+                    self.commit(Urgency::Relaxed, vec![message]);
+                }
                 Ok(message) => {
-                    batch.take(message);
+                    let now = Instant::now();
+                    self.crowd.came(&message, now);
+                    batch.take(message, now);
                     if batch.messages.len() >= BATCH {
                         return batch;
                     }
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if batch.durable > 0 {
-                        // A crowd does not go away because its members compute for a moment.
-                        self.crowd = batch.durable.max(self.crowd * 3 / 4);
-                    }
-                    return batch;
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => return batch,
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     batch.is_last = true;
                     return batch;
                 }
             }
-            let patience = batch.patience(self.expected(), self.pace);
+            let patience = self.crowd.patience(&batch, self.pace, Instant::now());
             next = self.messages.recv_timeout(patience);
         }
-    }
-
-    /// How many durable verbs are waited for. Who is alone waits for nobody.
-    fn expected(&self) -> usize {
-        let is_probe =
-            self.crowd > 1 && self.disk.syncs.load(Ordering::Relaxed).is_multiple_of(PROBED);
-        if is_probe { self.crowd + self.crowd / 4 + 1 } else { self.crowd }
     }
 
     /// Holds a deferred write. When there is no room its job stops here: a journal with a hole
@@ -289,6 +292,7 @@ impl Owner {
     }
 
     fn commit(&mut self, urgency: Urgency, messages: Vec<Message>) {
+        let runs: Vec<u64> = messages.iter().filter_map(Message::run).collect();
         let mut waiting = Vec::new();
         let before = self.connection.total_changes();
         if urgency != Urgency::Durable {
@@ -305,6 +309,9 @@ impl Owner {
             self.changes.send(change.clone()).ok();
         }
         self.report(result.as_ref().err());
+        if urgency == Urgency::Durable {
+            self.crowd.answered(&runs, Instant::now());
+        }
         for answer in waiting {
             answer(result.as_ref().map(|_| ()));
         }
