@@ -33,9 +33,10 @@ const APPLICATION_ID: i64 = 0x574e_444c;
 const CHECKED_UP_TO: u64 = 16 * 1024 * 1024;
 
 /// How much of the database each connection keeps in memory, in KiB. The system keeps what is read
-/// often anyway; what stands here is taken for good, once enough jobs were seen.
-const CACHED_BY_WRITER: i64 = 4_000;
-const CACHED_BY_READER: i64 = 1_000;
+/// often anyway; what stands here is taken for good, once enough jobs were seen. A reader begins
+/// anew after each commit of the writer: what it keeps is of little use to it.
+const CACHED_BY_WRITER: i64 = 2_000;
+const CACHED_BY_READER: i64 = 250;
 
 const OPENING: &str = "was opened";
 
