@@ -126,7 +126,7 @@ impl App {
         let remotes = Arc::new(Remotes::new(store.clone(), vault.clone(), registry.clone()));
         let tokens = Tokens::load(&store, &home).await?;
         let agents = Agents::open(config.agents.clone(), &store, &vault).await?;
-        let engine = Arc::new(Engine::new(&config.cache).map_err(home::unusable)?);
+        let engine = Arc::new(Engine::new(&config.cache, &config.limits).map_err(home::unusable)?);
         let boundaries = Boundaries::fatal(config.points);
         let (catalog, registrar) =
             plugins::open(config, &store, &engine, boundaries.clone()).await?;
@@ -149,7 +149,11 @@ impl App {
             is_rehearsal: false,
         };
         let caretaker = caretaker(config, &registrar, &store);
-        let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone() };
+        let limits = config.limits.clone();
+        for (limit, number) in limits.changed() {
+            info!(limit = limit.setting, number, "plugins have another limit than usual");
+        }
+        let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone(), limits };
         let workers = workers(config, runner, worker);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         if let Some(interval) = config.reconcile.filter(|_| config.workers > 0) {

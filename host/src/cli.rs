@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::app::plugins::{Allowance, compile_here};
 use crate::cli::connection::{Connection, Need};
 use crate::cli::terminal::Terminal;
 use crate::config::Flags;
@@ -69,7 +70,7 @@ Exit codes: 0 done, 1 the job or command failed, 2 usage, 3 the host cannot be r
 #[derive(Subcommand)]
 enum Command {
     /// Run a host
-    #[command(after_help = serve::EXAMPLES)]
+    #[command(after_help = serve::after_help())]
     Serve(serve::Arguments),
     /// Make the home with its database and keys; again changes nothing
     #[command(after_help = "Examples:\n  windlass init\n  windlass --home /srv/windlass init")]
@@ -131,6 +132,12 @@ enum Command {
     Compile {
         /// Where compiled code is kept
         cache: PathBuf,
+        /// Seconds of a processor that it may take
+        seconds: u64,
+        /// Bytes of memory
+        memory: u64,
+        /// Bytes of the file with its code
+        file: u64,
     },
 }
 
@@ -253,8 +260,9 @@ async fn dispatch(arguments: Arguments, terminal: &Terminal) -> Result<(), Refus
             terminal.json(http::document());
             Ok(())
         }
-        Command::Compile { cache } => {
-            terminal.line(&crate::app::plugins::compile_here(&cache));
+        Command::Compile { cache, seconds, memory, file } => {
+            let allowance = Allowance { seconds, memory, file };
+            terminal.line(&compile_here(&cache, allowance));
             Ok(())
         }
     }

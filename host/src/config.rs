@@ -1,13 +1,17 @@
 //! What the host is told at its start. Flags beat the environment, and this is the only file that
 //! reads the environment.
 
+mod limits;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use crate::effects::boundary::Points;
+use crate::model::limits::{Limit, Limits};
 use crate::vault::source::Source;
 
 /// The most jobs that run together, unless told otherwise.
@@ -52,6 +56,8 @@ pub struct Config {
     pub reconcile: Option<Duration>,
     /// How agents are treated.
     pub agents: AgentSettings,
+    /// What plugins may use up: `WINDLASS_LIMIT_…`.
+    pub limits: Arc<Limits>,
 }
 
 /// How agents are treated, which come by MCP.
@@ -128,6 +134,22 @@ pub enum ConfigError {
         /// What it may have.
         wanted: &'static str,
     },
+    /// A limit has a value that it can't have.
+    #[error("`{value}` is no value for {}: use {limit}", limit.setting)]
+    Limit {
+        /// Which.
+        limit: &'static Limit,
+        /// What it has.
+        value: String,
+    },
+    /// There is no such limit.
+    #[error("there is no limit {name}{}: `windlass serve --help` has them all", mean(*meant))]
+    NoSuchLimit {
+        /// What was set.
+        name: String,
+        /// What there is, and is called much the same.
+        meant: Option<&'static str>,
+    },
     /// There are a key and a passphrase.
     #[error("both WINDLASS_KEY and a passphrase are given: use one of the two")]
     TwoKeys,
@@ -156,6 +178,7 @@ impl NewKey {
 impl Config {
     /// Reads the process's environment.
     pub fn read(flags: &Flags) -> Result<Self, ConfigError> {
+        limits::check_names(environment_names())?;
         Self::from_variables(flags, environment)
     }
 
@@ -204,6 +227,7 @@ impl Config {
                 ask_a_person: switch("WINDLASS_MCP_ASK_A_PERSON", &variable)?,
                 wait_cap: wait_cap(variable("WINDLASS_MCP_WAIT_CAP"))?,
             },
+            limits: Arc::new(limits::read(&variable)?),
         })
     }
 }
@@ -317,6 +341,17 @@ fn switch(
             wanted: "use 1 or 0",
         }),
     }
+}
+
+/// The end of a sentence about a name that is none.
+fn mean(meant: Option<&str>) -> String {
+    meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default()
+}
+
+/// The names of all variables that have a value.
+fn environment_names() -> impl Iterator<Item = String> {
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    set.filter_map(|(name, _)| name.into_string().ok())
 }
 
 /// An empty variable is none.

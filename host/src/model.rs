@@ -7,6 +7,7 @@ pub mod failure;
 pub mod grants;
 pub mod job;
 pub mod journal;
+pub mod limits;
 pub mod names;
 pub mod plugin;
 pub mod retry;

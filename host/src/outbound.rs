@@ -16,9 +16,6 @@ pub use direct::send;
 pub use hosts::is_granted;
 pub use tunnel::send_through;
 
-/// The largest answer that is read, in bytes.
-pub const LARGEST: usize = 8 * 1024 * 1024;
-
 /// A request with its secrets in their places.
 pub struct Request {
     /// What is asked for.
@@ -31,6 +28,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// How long all of it may take.
     pub timeout: Duration,
+    /// The most bytes of an answer's body that are read.
+    pub most: usize,
 }
 
 /// What was answered. Where it sends one elsewhere, that is the answer.
@@ -40,7 +39,7 @@ pub struct Response {
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// At most [`LARGEST`] bytes.
+    /// As much as was to be read, or less.
     pub body: Vec<u8>,
 }
 
@@ -67,10 +66,12 @@ pub enum OutboundError {
         reason: String,
     },
     /// The answer is larger than is read.
-    #[error("the answer of {host} is larger than {LARGEST} bytes")]
+    #[error("the answer of {host} is larger than {most} bytes")]
     TooLarge {
         /// Whose.
         host: String,
+        /// How many are read.
+        most: usize,
     },
 }
 

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod fit;
 pub mod instance;
 pub mod plugin;
+pub mod quota;
 pub mod registrar;
 pub mod schema;
 mod signature;

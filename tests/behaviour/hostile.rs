@@ -5,6 +5,7 @@ mod forged;
 mod fuzz;
 mod grants;
 mod injection;
+mod limits;
 mod running;
 mod uploads;
 

@@ -155,6 +155,30 @@ async fn a_plugin_from_a_registry_is_installed_like_any_other_and_asks_first() {
 }
 
 #[tokio::test]
+async fn a_plugin_from_a_registry_is_shown_with_its_place_there() {
+    let Some(registry) = Registry::start("origin") else { return };
+    let author = Author::new();
+    let there = registry.reference("shop:0.1.0");
+    let pushed = author.told(&["plugin", "push", "shop.wasm", &there]);
+    author.runs(&["plugin", "add", &there, "--accept-grants"]);
+    let place = format!("{there}@{}", pushed["manifest_digest"].as_str().unwrap());
+    let listed = author.told(&["plugin", "list"]);
+    let shop = listed["plugins"].as_array().unwrap().iter().find(|it| it["name"] == "shop");
+    let shop = shop.unwrap();
+    assert_eq!((&shop["source"], &shop["origin"]), (&json!("registry"), &json!(place)));
+    let shown = author.told(&["plugin", "show", "shop"]);
+    assert_eq!(shown["versions"][0]["origin"], json!(place), "{shown:#}");
+    let listed = author.runs(&["plugin", "list"]);
+    assert!(listed.contains(&place[..there.len() + "@sha256:0123".len()]), "{listed}");
+    // The same bytes from a file came from nobody's registry.
+    author.runs(&["plugin", "remove", "shop"]);
+    author.runs(&["plugin", "add", "shop.wasm", "--accept-grants"]);
+    let shown = author.told(&["plugin", "show", "shop"]);
+    let version = &shown["versions"][0];
+    assert_eq!((&version["source"], &version["origin"]), (&json!("upload"), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_registry_that_asks_who_is_there_is_told_what_docker_keeps_or_the_command_line_says() {
     let Some(registry) = Registry::start_locked("login") else { return };
     let author = Author::new();

@@ -18,6 +18,7 @@ use windlass::jobs::run::Runner;
 use windlass::jobs::worker::{WorkerOptions, Workers};
 use windlass::model::job::JobRecord;
 use windlass::model::journal::{Entry, LogLevel};
+use windlass::model::limits::Limits;
 use windlass::model::names::JobId;
 use windlass::model::retry::{Resolve, RetriedEffect, RetryFrom};
 use windlass::model::server::Server;
@@ -95,8 +96,12 @@ impl Workshop {
         let now = Timestamp::now();
         let claim = Claim { worker: worker.id.clone(), now, until: now };
         store.recover(&claim, true).await.unwrap();
-        let runner =
-            Runner { outside: outside.clone(), catalog: Arc::clone(&catalog), engine: engine() };
+        let runner = Runner {
+            outside: outside.clone(),
+            catalog: Arc::clone(&catalog),
+            engine: engine(),
+            limits: Arc::default(),
+        };
         let workers = Some(Workers::start(runner, worker));
         Self { home, store, outside, catalog, workers }
     }
@@ -398,7 +403,7 @@ pub async fn outside(path: &Path, store: &Arc<dyn Store>) -> Outside {
 /// One engine for all tests of a process, with its compiled code kept between runs.
 fn engine() -> Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
-    let make = || Arc::new(Engine::new(&target().join("test-code")).unwrap());
+    let make = || Arc::new(Engine::new(&target().join("test-code"), &Limits::default()).unwrap());
     ENGINE.get_or_init(make).clone()
 }
 

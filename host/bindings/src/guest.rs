@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wasmtime::StoreLimits;
+use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -16,7 +16,7 @@ pub struct Guest {
     /// Resources that the guest has handles of.
     pub table: ResourceTable,
     /// Memory, tables, instances.
-    pub limits: StoreLimits,
+    pub limits: Box<dyn ResourceLimiter + Send + Sync>,
     /// The time that the guest sees.
     pub clock: Arc<dyn Clock>,
     /// The host's own part, which this crate knows nothing of.

@@ -13,6 +13,7 @@ use crate::app::database;
 use crate::app::home;
 use crate::config::Config;
 use crate::error::sentence;
+use crate::model::limits::Limits;
 use crate::storage::StorageError;
 use crate::storage::sqlite::examination::{self, Examination, Look};
 
@@ -106,6 +107,7 @@ pub async fn examine(config: &Config, wanted: Wanted) -> Diagnosis {
         }
         checks.push(files::cache(&config.cache));
         checks.push(files::plugins(config));
+        checks.push(limits(&config.limits));
         checks.extend(host::checks(config, occupant).await);
     } else {
         let found = format!("there is no home at {} yet", config.home.display());
@@ -114,6 +116,21 @@ pub async fn examine(config: &Config, wanted: Wanted) -> Diagnosis {
     }
     let verdict = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);
     Diagnosis { verdict, checks }
+}
+
+/// What plugins may use up, where somebody changed it.
+fn limits(limits: &Limits) -> Check {
+    let changed: Vec<String> = limits
+        .changed()
+        .map(|(limit, number)| {
+            let usual = limit.shown(limit.default);
+            format!("{} {} ({usual} unless set)", limit.setting, limit.shown(number))
+        })
+        .collect();
+    if changed.is_empty() {
+        return Check::ok("limits", "plugins have the usual ones: windlass serve --help");
+    }
+    Check::ok("limits", format!("of plugins: {}", changed.join(", ")))
 }
 
 async fn look_at(home: &Path, look: Look) -> Result<Examination, StorageError> {

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 pub use changes::{GrantsChange, PluginChanged, Upload};
 
+pub use crate::plugins::compile::Allowance;
+
 use crate::app::App;
 use crate::app::access::Reader;
 use crate::app::home;
@@ -17,9 +19,8 @@ use crate::config::Config;
 use crate::effects::boundary::Boundaries;
 use crate::error::{Error, ErrorKind, sentence};
 use crate::model::grants::GrantsWanted;
-use crate::model::names::Digest;
+use crate::model::names::{Digest, Origin};
 use crate::model::plugin::{Activation, Canary, PluginVersion, Rejected, Source, Standing};
-use crate::plugins::caretaker;
 use crate::plugins::catalog::Catalog;
 use crate::plugins::compile;
 use crate::plugins::depot::Depot;
@@ -28,8 +29,6 @@ use crate::plugins::plugin::Plugin;
 use crate::plugins::registrar::{Parts, Registrar};
 use crate::storage::Store;
 
-/// The largest component that is taken, in bytes.
-pub const LARGEST_COMPONENT: usize = caretaker::LARGEST;
 /// The watched directory, in the home.
 const FOLDER: &str = "plugins";
 /// Where the bytes of versions are, in the watched directory.
@@ -64,7 +63,7 @@ pub struct PluginInfo {
 #[derive(Clone, Debug)]
 pub struct PluginOverview {
     /// The active ones, by name, with how each came here.
-    pub active: Vec<(PluginInfo, Source)>,
+    pub active: Vec<(PluginInfo, Source, Option<Origin>)>,
     /// Versions that some of the new jobs try.
     pub canaries: Vec<Canary>,
     /// Versions that wait until somebody accepts what they ask for.
@@ -101,14 +100,14 @@ impl Reader {
     pub async fn plugin_overview(&self) -> Result<PluginOverview, Error> {
         let store = &self.app.store;
         let versions = store.plugin_versions().await?;
-        let sources: BTreeMap<&str, Source> =
-            versions.iter().map(|version| (version.digest.as_str(), version.source)).collect();
+        let known: BTreeMap<&str, &PluginVersion> =
+            versions.iter().map(|version| (version.digest.as_str(), version)).collect();
         // What lies in a folder of its author's is on no record.
-        let source = |plugin: &PluginInfo| {
-            *sources.get(plugin.digest.as_str()).unwrap_or(&Source::Directory)
+        let came = |plugin: PluginInfo| match known.get(plugin.digest.as_str()) {
+            Some(version) => (plugin, version.source, version.origin.clone()),
+            None => (plugin, Source::Directory, None),
         };
-        let active = self.plugins().into_iter().map(|plugin| (source(&plugin), plugin));
-        let active = active.map(|(source, plugin)| (plugin, source)).collect();
+        let active = self.plugins().into_iter().map(came).collect();
         let canaries = store.canaries().await?;
         let mut rejected = self.app.registrar.rejected();
         rejected.iter_mut().for_each(|it| it.reason = sentence(&it.reason));
@@ -132,6 +131,11 @@ impl Reader {
 }
 
 impl App {
+    /// The most bytes that a component may have here.
+    pub fn largest_component(&self) -> usize {
+        self.registrar.limits().component_bytes
+    }
+
     async fn plugin_detail(&self, name_or_digest: &str) -> Result<PluginDetail, Error> {
         let all = self.store.plugin_versions().await?;
         let named = all.iter().find(|it| it.digest.as_str() == name_or_digest);
@@ -180,6 +184,7 @@ pub(super) async fn open(
         depot,
         compiler: compile::own_program(),
         boundaries,
+        limits: config.limits.clone(),
     };
     let registrar = Registrar::open(parts).await.map_err(changes::refused)?;
     if let Some(folder) = &config.plugins {
@@ -190,8 +195,8 @@ pub(super) async fn open(
 
 /// Compiles the component on standard input for another process, into its cache, and answers what
 /// to tell it.
-pub fn compile_here(cache: &Path) -> String {
-    compile::here(cache)
+pub fn compile_here(cache: &Path, allowance: Allowance) -> String {
+    compile::here(cache, allowance)
 }
 
 /// Where the bytes of versions are.

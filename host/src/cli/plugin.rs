@@ -196,7 +196,7 @@ async fn list(host: &Connection, terminal: &Terminal) -> Result<(), Refusal> {
         return Ok(());
     }
     let row = |plugin: &Value, standing: &str| {
-        let source = text(plugin, "/source");
+        let source = came_from(plugin);
         let digest = short(plugin, "/digest");
         [text(plugin, "/name"), text(plugin, "/version"), standing.to_owned(), source, digest]
     };
@@ -236,11 +236,11 @@ async fn show(host: &Connection, name: &str, terminal: &Terminal) -> Result<(), 
         plain(&title),
         plain(&text(&plugin, "/active/description"))
     ));
-    let pointers = ["/version", "/standing", "/source", "/added_at", "/added_by"];
+    let pointers = ["/version", "/standing", "/added_at", "/added_by"];
     let rows: Vec<[String; 6]> = all(&plugin, "/versions")
         .map(|version| {
-            let [a, b, c, d, e] = pointers.map(|pointer| text(version, pointer));
-            [a, b, c, d, e, short(version, "/digest")]
+            let [a, b, d, e] = pointers.map(|pointer| text(version, pointer));
+            [a, b, came_from(version), d, e, short(version, "/digest")]
         })
         .collect();
     terminal.table(["VERSION", "STANDING", "SOURCE", "ADDED", "BY", "DIGEST"], &rows);
@@ -264,6 +264,18 @@ async fn history(host: &Connection, name: &str, terminal: &Terminal) -> Result<(
         .collect();
     terminal.table(["AT", "CAUSE", "BY", "DIGEST", "WHY"], &rows);
     Ok(())
+}
+
+/// How a version came here: where in a registry it is, its digest shortened, or else the word.
+fn came_from(version: &Value) -> String {
+    let origin = text(version, "/origin");
+    match origin.rsplit_once('@') {
+        Some((place, digest)) => {
+            let digest: String = digest.chars().take(SHOWN).collect();
+            plain(&format!("{place}@{digest}"))
+        }
+        None => text(version, "/source"),
+    }
 }
 
 fn tell(answer: &Value, terminal: &Terminal) {

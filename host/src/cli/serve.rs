@@ -16,6 +16,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Refusal};
 use crate::config::{Config, Flags};
 use crate::http;
+use crate::model::limits::{Limit, Limits};
 
 /// What a host logs unless told otherwise.
 const LOG: &str = "warn,windlass=info";
@@ -29,9 +30,10 @@ const LISTEN: &str = "Address and port; port 0 lets the system choose [env: WIND
                       [default: 127.0.0.1:8000]";
 
 /// Examples, after the help.
-pub(super) const EXAMPLES: &str = "Examples:\n  \
+const EXAMPLES: &str = "Examples:\n  \
 windlass serve\n  \
-windlass --home /srv/windlass serve --listen 0.0.0.0:8000   # put TLS in front of it";
+windlass --home /srv/windlass serve --listen 0.0.0.0:8000   # put TLS in front of it\n  \
+WINDLASS_LIMIT_MEMORY_MIB=64 windlass serve";
 
 /// Flags of `serve`.
 #[derive(clap::Args)]
@@ -45,6 +47,18 @@ pub(super) struct Arguments {
     /// Cancel the job that comes to the point of this number, as `windlass torture` wants it
     #[arg(long, hide = true)]
     cancel_at: Option<u64>,
+}
+
+/// What stands after the help.
+pub(super) fn after_help() -> String {
+    let mut text = format!("{EXAMPLES}\n\nLimits of plugins, as variables of the environment:");
+    for limit in Limits::ALL {
+        let &Limit { setting, what, least, most, default, .. } = limit;
+        let usual = limit.shown(default);
+        let range = format!("[{least} to {most}; default: {usual}]");
+        text.extend(["\n  ", setting, ": ", what, " ", &range]);
+    }
+    text
 }
 
 /// Runs a host until SIGTERM or SIGINT.

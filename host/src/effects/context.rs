@@ -17,13 +17,14 @@ use crate::effects::boundary::{Boundaries, Boundary};
 use crate::effects::clock::JobClock;
 use crate::effects::grants::Grants;
 use crate::effects::journal::{Journal, Outcome};
-use crate::effects::limits::{Limits, Used};
+use crate::effects::limits::Used;
 use crate::effects::references;
 use crate::effects::request::Request;
 use crate::effects::slots::{Place, Slot};
 use crate::model::failure::Failure;
 use crate::model::job::{JobRecord, Lease};
 use crate::model::journal::{Class, LogLevel};
+use crate::model::limits::Limits;
 use crate::model::names::{Identity, JobId};
 use crate::providers::registry::Registry;
 use crate::ssh::remotes::Remotes;
@@ -98,7 +99,7 @@ pub struct JobContext {
     masked: OnceCell<()>,
     clock: Arc<JobClock>,
     grants: Grants,
-    limits: Limits,
+    limits: Arc<Limits>,
     signals: Signals,
     /// Ends what is still under way when the time for cleaning up is over.
     out_of_time: CancellationToken,
@@ -133,7 +134,7 @@ impl JobContext {
             journal: Mutex::new(journal),
             clock: Arc::new(clock),
             grants,
-            limits: Limits::default(),
+            limits: Arc::default(),
             signals,
             out_of_time: CancellationToken::new(),
             cancel_answered: OnceLock::new(),
@@ -151,6 +152,13 @@ impl JobContext {
     #[must_use]
     pub fn with_slot(self, slot: Slot) -> Self {
         Self { place: Place::new(slot), ..self }
+    }
+
+    /// The same, with what an operator lets a run use up.
+    #[must_use]
+    pub fn with_limits(self, limits: Arc<Limits>) -> Self {
+        self.journal().limit_log(&limits);
+        Self { limits, ..self }
     }
 
     /// Its place among those that may be busy.
@@ -174,7 +182,7 @@ impl JobContext {
     }
 
     /// What the run may use up.
-    pub const fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.limits
     }
 

@@ -193,7 +193,8 @@ impl Exchange {
         }
         let body = references::substitute(job, &self.body).await?.to_vec();
         let (method, url) = (self.method.clone(), self.url.clone());
-        Ok(Request { method, url, headers, body, timeout: self.timeout })
+        let most = job.limits().call_bytes;
+        Ok(Request { method, url, headers, body, timeout: self.timeout, most })
     }
 
     /// What a job about a simulated server is answered: nothing real is asked for it.

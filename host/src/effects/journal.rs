@@ -12,19 +12,14 @@ use crate::effects::request::{self, Request};
 use crate::model::failure::Failure;
 use crate::model::job::{Job, Lease, Running, View};
 use crate::model::journal::{Class, Entry, Event, LogLevel, LogSource, NewEntry};
+use crate::model::limits::Limits;
 use crate::model::retry::{Inheritance, OpenEffect, Resolve};
 use crate::ssh::Stream;
 use crate::storage::{self, Store};
 use crate::vault::masks::Masks;
 
-/// The most log lines of a job.
-const MOST_LINES: u64 = 10_000;
-
 /// The longest log line, in bytes.
 const LONGEST_LINE: usize = 16 * 1024;
-
-/// The most bytes of a job's log.
-const LONGEST_LOG: usize = 16 * 1024 * 1024;
 
 /// How far a run may be ahead of the database, in entries and in bytes.
 const FAR_AHEAD: (usize, usize) = (512, 1024 * 1024);
@@ -56,6 +51,8 @@ pub struct Journal {
     remote: HashMap<(u32, bool), u64>,
     log_lines: u64,
     log_bytes: usize,
+    /// The most lines and bytes of the log.
+    most_log: (u64, usize),
     dropped: u64,
     /// Entries and bytes that may not be written yet.
     ahead: (usize, usize),
@@ -91,6 +88,7 @@ pub enum Replayed {
 impl Journal {
     /// The journal of this job, with all its entries so far.
     pub fn new(store: Arc<dyn Store>, job: &Job<Running>, entries: Vec<Entry>) -> Self {
+        let limits = Limits::default();
         let mut journal = Self {
             store,
             masks: Arc::default(),
@@ -102,6 +100,7 @@ impl Journal {
             remote: HashMap::new(),
             log_lines: 0,
             log_bytes: 0,
+            most_log: (limits.log_lines, limits.log_bytes),
             dropped: 0,
             ahead: (0, 0),
             view: job.record.view.clone(),
@@ -110,6 +109,11 @@ impl Journal {
         };
         journal.extend(entries);
         journal
+    }
+
+    /// Lets the log become as long as an operator allows.
+    pub const fn limit_log(&mut self, limits: &Limits) {
+        self.most_log = (limits.log_lines, limits.log_bytes);
     }
 
     /// Takes in the next of its entries so far. The log's lines are not kept in memory.
@@ -351,10 +355,11 @@ impl Journal {
         if self.dropped == 0 {
             return Vec::new();
         }
+        let (lines, bytes) = self.most_log;
         let message = format!(
-            "{} more lines were dropped: a job's log has at most {MOST_LINES} lines and {} MiB",
+            "{} more lines were dropped: a job's log has at most {lines} lines and {} MiB",
             self.dropped,
-            LONGEST_LOG / (1024 * 1024)
+            bytes / (1024 * 1024)
         );
         vec![now(Event::Log { level: LogLevel::Warn, message, source: LogSource::Host })]
     }
@@ -396,7 +401,8 @@ impl Journal {
     }
 
     fn write_log(&mut self, level: LogLevel, message: &str, source: LogSource) {
-        if self.log_lines >= MOST_LINES || self.log_bytes >= LONGEST_LOG {
+        let (most_lines, most_bytes) = self.most_log;
+        if self.log_lines >= most_lines || self.log_bytes >= most_bytes {
             self.dropped += 1;
             return;
         }

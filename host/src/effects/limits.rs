@@ -1,46 +1,12 @@
-//! What one run may use up of the host, and what it has used. Every limit that is exceeded is a
-//! failed job with a sentence.
+//! What one run has used up of what it may. Every limit that is exceeded is a failed job with a
+//! sentence.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::effects::Stop;
+use crate::model::limits::Limits;
 
 const MIB: usize = 1024 * 1024;
-
-/// What a run may use up.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Bytes of one linear memory.
-    pub memory: usize,
-    /// Pure computing between two calls of the host.
-    pub computing: Duration,
-    /// Bytes that a guest may hand over in one call.
-    pub call_bytes: usize,
-    /// Bytes of the result.
-    pub result_bytes: usize,
-    /// Calls of the host in one run.
-    pub calls: u64,
-    /// Effects in one run.
-    pub effects: u32,
-    /// Bytes that the journal of one run takes, without its log: what was asked for, what was
-    /// answered, steps and plans.
-    pub journal_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory: 256 * MIB,
-            computing: Duration::from_secs(30),
-            call_bytes: 8 * MIB,
-            result_bytes: 8 * MIB,
-            calls: 100_000,
-            effects: 20_000,
-            journal_bytes: 128 * MIB,
-        }
-    }
-}
 
 /// What a run has used. An attempt that replays uses the same as the one before did.
 #[derive(Debug, Default)]

@@ -22,9 +22,6 @@ use crate::vault::masks::Pieces;
 
 const INTERFACE: &str = "ssh";
 
-/// The largest file that a plugin may read, in bytes.
-const DOWNLOAD_LIMIT: usize = 8 * 1024 * 1024;
-
 /// A line that is as long as this may be a part of a longer one: they are cut at 16 KiB, which may
 /// be a few bytes less when a character does not fit any more.
 const LONG_LINE: usize = 16 * 1024 - 8;
@@ -157,7 +154,7 @@ impl Effect for Download {
 
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<String, Failure> {
         let remote = remote(job, &self.server).await?;
-        let content = remote.download(&self.path, DOWNLOAD_LIMIT).await?;
+        let content = remote.download(&self.path, job.limits().call_bytes).await?;
         Ok(BASE64_STANDARD.encode(job.masks().bytes(&content)))
     }
 }

@@ -21,7 +21,7 @@ use crate::app::plugins::{PluginDetail, PluginInfo};
 use crate::http::error::Problem;
 use crate::http::request::{InPath, InQuery};
 use crate::model::grants::GrantsWanted;
-use crate::model::names::Digest;
+use crate::model::names::{Digest, Origin};
 use crate::model::plugin::{Activation, Canary, Cause, PluginVersion, Rejected, Source, Standing};
 
 /// How much of a history is shown unless asked for more.
@@ -46,6 +46,10 @@ pub(super) struct ListedPlugin {
     #[serde(flatten)]
     plugin: PluginBody,
     source: Source,
+    /// Where in a registry it is, as whoever added it said; null of what came otherwise.
+    #[schema(value_type = Option<String>,
+        example = "oci://ghcr.io/team/hello@sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")]
+    origin: Option<Origin>,
 }
 
 /// A plugin.
@@ -138,6 +142,10 @@ pub(super) struct VersionBody {
     version: String,
     standing: Standing,
     source: Source,
+    /// Where in a registry it is, as whoever added it said; null of what came otherwise.
+    #[schema(value_type = Option<String>,
+        example = "oci://ghcr.io/team/hello@sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")]
+    origin: Option<Origin>,
     /// Bytes.
     size: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -190,7 +198,10 @@ pub(super) struct HistoryQuery {
     responses((status = 200, description = "All plugins", body = PluginsBody)))]
 pub(super) async fn list_plugins(reader: Reader) -> Result<Json<PluginsBody>, Problem> {
     let overview = reader.plugin_overview().await?;
-    let listed = |(plugin, source)| ListedPlugin { plugin: PluginBody::from(plugin), source };
+    let listed = |(plugin, source, origin)| {
+        let plugin = PluginBody::from(plugin);
+        ListedPlugin { plugin, source, origin }
+    };
     Ok(Json(PluginsBody {
         plugins: overview.active.into_iter().map(listed).collect(),
         canaries: overview.canaries.into_iter().map(CanaryBody::from).collect(),
@@ -272,6 +283,7 @@ impl From<PluginDetail> for PluginDetailBody {
             version: version.version,
             standing,
             source: version.source,
+            origin: version.origin,
             size: version.size,
             added_at: version.added_at,
             added_by: version.added_by,

@@ -18,6 +18,7 @@ use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
 use crate::model::journal::{Event, LogLevel, LogSource, NewEntry};
+use crate::model::limits::Limits;
 use crate::model::names::{Identity, ServerName};
 use crate::plugins::catalog::{Catalog, CatalogError};
 use crate::plugins::descriptor::Kind;
@@ -41,6 +42,8 @@ pub struct Runner {
     pub catalog: Arc<Catalog>,
     /// What runs them.
     pub engine: Arc<Engine>,
+    /// What they may use up.
+    pub limits: Arc<Limits>,
 }
 
 impl Runner {
@@ -115,7 +118,7 @@ impl Runner {
         let mut outside = self.outside.clone();
         outside.remotes = Arc::new(outside.remotes.for_one_job());
         let context = JobContext::new(job.record.clone(), journal, grants, outside, signals);
-        let context = Arc::new(context.with_slot(slot));
+        let context = Arc::new(context.with_slot(slot).with_limits(self.limits.clone()));
         if job.record.attempt > 1 {
             context.note(&format!("attempt {}: going on from the journal", job.record.attempt));
         }

@@ -284,3 +284,56 @@ impl fmt::Display for Identity {
         write!(f, "{}-{}", self.job, self.effect)
     }
 }
+
+text_type! {
+    /// Where a plugin's manifest is in a registry, by its digest: `oci://…@sha256:…`.
+    Origin
+}
+
+/// The longest place in a registry, in bytes.
+const LONGEST_ORIGIN: usize = 512;
+
+impl FromStr for Origin {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let place = text.strip_prefix("oci://").and_then(|rest| rest.rsplit_once('@'));
+        let is_one = place.is_some_and(|(place, digest)| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
+            place.contains('/') && place.chars().all(allowed) && digest.parse::<Digest>().is_ok()
+        });
+        if is_one && text.len() <= LONGEST_ORIGIN {
+            return Ok(Self(text.to_owned()));
+        }
+        let shown: String = text.chars().take(80).collect();
+        Err(InvalidName::new(format!(
+            "`{}` is no place in a registry: use oci://REGISTRY/REPOSITORY@sha256:DIGEST",
+            shown.escape_debug()
+        )))
+    }
+}
+
+#[cfg(test)]
+mod origin_tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_registry_has_a_digest_and_nothing_that_could_be_more_than_text() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        for place in ["ghcr.io/team/echo", "localhost:5000/echo:1.0.0", "[::1]:5000/a/b"] {
+            assert!(format!("oci://{place}@{digest}").parse::<Origin>().is_ok(), "{place}");
+        }
+        let long = format!("oci://ghcr.io/{}@{digest}", "a".repeat(600));
+        for text in [
+            "",
+            "oci://ghcr.io/team/echo:1.0.0",
+            &format!("https://ghcr.io/echo@{digest}"),
+            &format!("oci://ghcr.io@{digest}"),
+            &format!("oci://ghcr.io/e&x=1@{digest}"),
+            &format!("oci://ghcr.io/\u{1b}[2J@{digest}"),
+            &long,
+        ] {
+            assert!(text.parse::<Origin>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 
 use crate::model::grants::GrantsWanted;
-use crate::model::names::{Digest, InvalidName};
+use crate::model::names::{Digest, InvalidName, Origin};
 
 /// A version of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct PluginVersion {
     pub version: String,
     /// How it came here.
     pub source: Source,
+    /// Where in a registry it is, as whoever sent it says; none of what came otherwise.
+    pub origin: Option<Origin>,
     /// How many bytes it has.
     pub size: u64,
     /// When it came.
@@ -44,6 +46,8 @@ pub enum Source {
     Upload,
     /// It lay in the watched directory.
     Directory,
+    /// An operator fetched it from a registry.
+    Registry,
 }
 
 /// Something became active, or was taken out of use.
@@ -152,6 +156,7 @@ impl Source {
             Self::BuiltIn => "built-in",
             Self::Upload => "upload",
             Self::Directory => "directory",
+            Self::Registry => "registry",
         }
     }
 }
@@ -160,7 +165,7 @@ impl FromStr for Source {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        [Self::BuiltIn, Self::Upload, Self::Directory]
+        [Self::BuiltIn, Self::Upload, Self::Directory, Self::Registry]
             .into_iter()
             .find(|source| source.as_str() == text)
             .ok_or_else(|| InvalidName::new(format!("`{text}` is no source of plugins")))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use reqwest::redirect::Policy;
 
 use super::addresses::public_addresses;
-use super::{LARGEST, OutboundError, Request, Response, host_of, shown};
+use super::{OutboundError, Request, Response, host_of, shown};
 
 /// Sends a request to an address that was looked at, and to no other. Redirects are not followed,
 /// and no proxy is asked.
@@ -33,7 +33,7 @@ async fn send_to(request: Request, addresses: &[SocketAddr]) -> Result<Response,
         .timeout(request.timeout)
         .build()
         .map_err(|error| unreachable(&error))?;
-    let Request { method, url, headers, body, .. } = request;
+    let Request { method, url, headers, body, most, .. } = request;
     let sent = client.request(method, url).headers(headers).body(body).send().await;
     let mut answer = sent.map_err(|error| match error.is_connect() || error.is_builder() {
         true => unreachable(&error),
@@ -46,8 +46,8 @@ async fn send_to(request: Request, addresses: &[SocketAddr]) -> Result<Response,
         .await
         .map_err(|error| OutboundError::Lost { host: host.clone(), reason: words(&error) })?
     {
-        if body.len() + piece.len() > LARGEST {
-            return Err(OutboundError::TooLarge { host });
+        if body.len() + piece.len() > most {
+            return Err(OutboundError::TooLarge { host, most });
         }
         body.extend_from_slice(&piece);
     }
@@ -97,6 +97,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Vec::new(),
             timeout: Duration::from_secs(10),
+            most: 1024,
         }
     }
 

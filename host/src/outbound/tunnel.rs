@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::{LARGEST, OutboundError, Request, Response, host_of, shown, tls};
+use super::{OutboundError, Request, Response, host_of, shown, tls};
 use crate::ssh::Remote;
 
 /// Where the server's own doors are, seen from there.
@@ -63,16 +63,16 @@ async fn exchange<S>(stream: S, request: Request) -> Result<Response, OutboundEr
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let host = host_of(&request.url);
+    let (host, most) = (host_of(&request.url), request.most);
     let lost = |reason: String| OutboundError::Lost { host: host.clone(), reason };
     let asked = asked(request, &host).map_err(|error| lost(error.to_string()))?;
     let words = |error: hyper::Error| lost(error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(words)?;
     let mut answered = pin!(async {
         let (head, body) = sender.send_request(asked).await.map_err(words)?.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await.map_err(|error| {
+        let body = Limited::new(body, most).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                return OutboundError::TooLarge { host: host.clone() };
+                return OutboundError::TooLarge { host: host.clone(), most };
             }
             lost(error.to_string())
         })?;

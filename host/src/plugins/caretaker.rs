@@ -16,8 +16,6 @@ use crate::plugins::registrar::{Offer, Refusal, Registrar};
 use crate::plugins::watcher::{Found, Watcher};
 use crate::storage::Change;
 
-/// The largest component that is taken, in bytes.
-pub const LARGEST: usize = 64 * 1024 * 1024;
 /// How often what nobody needs is removed.
 const COLLECTION: Duration = Duration::from_secs(3600);
 /// Trials are judged so often, when jobs have got on.
@@ -122,13 +120,15 @@ impl Rounds {
 
     async fn add(&mut self, path: &Path) {
         let file = name(path);
-        let bytes = match read(path).await {
+        let largest = self.registrar.limits().component_bytes;
+        let bytes = match read(path, largest).await {
             Ok(bytes) => bytes,
             Err(reason) => return self.registrar.reject(&file, reason),
         };
         let offer = Offer {
             bytes,
             source: Source::Directory,
+            origin: None,
             by: "directory".to_owned(),
             accept_grants: false,
             activate: true,
@@ -145,10 +145,10 @@ impl Rounds {
     }
 }
 
-async fn read(path: &Path) -> Result<Vec<u8>, String> {
+async fn read(path: &Path, largest: usize) -> Result<Vec<u8>, String> {
     let length = tokio::fs::metadata(path).await.map_err(|error| error.to_string())?.len();
-    if !usize::try_from(length).is_ok_and(|length| length <= LARGEST) {
-        return Err(format!("it has {length} bytes, and a plugin has at most {LARGEST}"));
+    if !usize::try_from(length).is_ok_and(|length| length <= largest) {
+        return Err(format!("it has {length} bytes, and a plugin has at most {largest} here"));
     }
     tokio::fs::read(path).await.map_err(|error| error.to_string())
 }

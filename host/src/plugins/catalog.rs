@@ -329,6 +329,7 @@ pub(super) fn record_of(plugin: &Plugin, source: Source, by: &str) -> PluginVers
         name: plugin.descriptor.name.clone(),
         version: plugin.descriptor.version.to_string(),
         source,
+        origin: None,
         size: u64::try_from(plugin.size()).unwrap_or(u64::MAX),
         added_at: storage::now(),
         added_by: by.to_owned(),

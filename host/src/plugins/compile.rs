@@ -11,20 +11,40 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
+use crate::model::limits::Limits;
 use crate::plugins::engine::Engine;
 use crate::plugins::plugin::{Plugin, PluginError};
 
 /// The subcommand of our own program that does it.
 pub const SUBCOMMAND: &str = "__compile";
 
-/// Seconds of a processor.
-const CPU_SECONDS: u64 = 60;
-/// Bytes of memory.
-const MEMORY: u64 = 2 * 1024 * 1024 * 1024;
-/// Bytes of a file.
-const LONGEST_FILE: u64 = 128 * 1024 * 1024;
-/// How long it may take by the clock.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How much larger code may be than the largest component.
+const CODE: u64 = 2;
+/// How much longer it may take by the clock than by the processor, which others want too.
+const WAITING: Duration = Duration::from_secs(60);
+
+/// What compiling one component may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// Seconds of a processor.
+    pub seconds: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Bytes of the file with its code.
+    pub file: u64,
+}
+
+impl Allowance {
+    /// As an operator lets it be.
+    pub fn of(limits: &Limits) -> Self {
+        let largest = u64::try_from(limits.component_bytes).unwrap_or(u64::MAX);
+        Self {
+            seconds: limits.compile_time.as_secs(),
+            memory: limits.compile_memory,
+            file: largest.saturating_mul(CODE),
+        }
+    }
+}
 
 /// What the process says when it is done.
 #[derive(Serialize, Deserialize)]
@@ -45,13 +65,20 @@ enum Said {
 ///
 /// # Errors
 /// When it does not compile or does not fit, or takes more than it may.
-pub async fn apart(program: &Path, cache: &Path, component: &[u8]) -> Result<(), PluginError> {
+pub async fn apart(
+    program: &Path,
+    cache: &Path,
+    allowance: Allowance,
+    component: &[u8],
+) -> Result<(), PluginError> {
+    let Allowance { seconds, memory, file } = allowance;
     let trouble = |error: std::io::Error| PluginError::Engine {
         reason: format!("the process that compiles plugins: {error}"),
     };
     let mut child = Command::new(program)
         .arg(SUBCOMMAND)
         .arg(cache)
+        .args([seconds, memory, file].map(|number| number.to_string()))
         .env_clear()
         .current_dir("/")
         .stdin(Stdio::piped())
@@ -60,8 +87,9 @@ pub async fn apart(program: &Path, cache: &Path, component: &[u8]) -> Result<(),
         .kill_on_drop(true)
         .spawn()
         .map_err(trouble)?;
-    let talked = tokio::time::timeout(PATIENCE, talk(&mut child, component)).await;
-    let Ok(answer) = talked else { return Err(too_costly()) };
+    let patience = Duration::from_secs(seconds).saturating_add(WAITING);
+    let talked = tokio::time::timeout(patience, talk(&mut child, component)).await;
+    let Ok(answer) = talked else { return Err(too_costly(allowance)) };
     match serde_json::from_slice(&answer.map_err(trouble)?) {
         Ok(Said::Compiled) => Ok(()),
         Ok(Said::NotAComponent(reason)) => Err(PluginError::NotAComponent { reason }),
@@ -69,7 +97,7 @@ pub async fn apart(program: &Path, cache: &Path, component: &[u8]) -> Result<(),
         Ok(Said::BadDescriptor(reason)) => Err(PluginError::BadDescriptor { reason }),
         Ok(Said::Failed(reason)) => Err(PluginError::Engine { reason }),
         // It came to no end of its own.
-        Err(_) => Err(too_costly()),
+        Err(_) => Err(too_costly(allowance)),
     }
 }
 
@@ -96,8 +124,8 @@ async fn talk(child: &mut Child, component: &[u8]) -> std::io::Result<Vec<u8>> {
 
 /// What the process does: takes its limits, reads the component from standard input, and answers
 /// what to say on standard output.
-pub fn here(cache: &Path) -> String {
-    let said = match limit().and_then(|()| compile(cache)) {
+pub fn here(cache: &Path, allowance: Allowance) -> String {
+    let said = match limit(allowance).and_then(|()| compile(cache)) {
         Ok(()) => Said::Compiled,
         Err(PluginError::NotAComponent { reason }) => Said::NotAComponent(reason),
         Err(PluginError::DoesNotFit { reason }) => Said::DoesNotFit(reason),
@@ -107,11 +135,11 @@ pub fn here(cache: &Path) -> String {
     serde_json::to_string(&said).unwrap_or_default()
 }
 
-fn limit() -> Result<(), PluginError> {
+fn limit(allowance: Allowance) -> Result<(), PluginError> {
     let limits = [
-        (Resource::Cpu, CPU_SECONDS),
-        (Resource::As, MEMORY),
-        (Resource::Fsize, LONGEST_FILE),
+        (Resource::Cpu, allowance.seconds),
+        (Resource::As, allowance.memory),
+        (Resource::Fsize, allowance.file),
         (Resource::Core, 0),
     ];
     for (resource, most) in limits {
@@ -129,7 +157,7 @@ fn compile(cache: &Path) -> Result<(), PluginError> {
         .map_err(|error| PluginError::Engine { reason: error.to_string() })?;
     let plugin = Plugin::read(component)?;
     plugin.check_contract()?;
-    let engine = Engine::new(cache)?;
+    let engine = Engine::new(cache, &Limits::default())?;
     engine.prepare(plugin.descriptor.kind, &plugin.digest, &plugin.bytes())?;
     // Without it the host would compile what a stranger sent, and nothing would limit that.
     if engine.has_code(&plugin.digest) {
@@ -145,6 +173,6 @@ pub fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
 }
 
-fn too_costly() -> PluginError {
-    PluginError::TooCostly { seconds: CPU_SECONDS, memory_mib: MEMORY / (1024 * 1024) }
+fn too_costly(Allowance { seconds, memory, .. }: Allowance) -> PluginError {
+    PluginError::TooCostly { seconds, memory_mib: memory / (1024 * 1024) }
 }

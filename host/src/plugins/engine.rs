@@ -2,17 +2,20 @@
 //! a plugin does not need.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bindings::{App, AppPre, Guest, Operation, OperationPre};
 use wasmtime::component::{Component, Linker};
 
 use crate::capabilities::{self, Granted};
+use crate::model::limits::Limits;
 use crate::model::names::Digest;
 use crate::plugins::cache::Cache;
 use crate::plugins::descriptor::Kind;
 use crate::plugins::fit;
 use crate::plugins::plugin::PluginError;
+use crate::plugins::quota::Pool;
 
 /// How often a running guest is interrupted so that others get their turn.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -20,6 +23,9 @@ pub const TICK: Duration = Duration::from_millis(10);
 /// The most runs at once, nearly all of them waiting, where the system has no limit of its own: each
 /// takes some memory and 4 GiB of addresses.
 const MOST_RUNS: usize = 20_000;
+
+/// Bytes of stack for the host's own functions, which a guest calls.
+const HOST_STACK: usize = 512 * 1024;
 
 /// How many mappings of memory a run takes: its stack with a guard, its linear memory between two.
 /// Counted in `/proc/self/maps` with 10 000 waiting jobs: 5 each, and a component may have more
@@ -36,6 +42,7 @@ pub struct Engine {
     operations: Linker<Guest>,
     apps: Linker<Guest>,
     cache: Cache,
+    pool: Arc<Pool>,
 }
 
 /// A compiled component with all that it imports, by the world that it was built for.
@@ -48,16 +55,17 @@ pub enum Prepared {
 }
 
 impl Engine {
-    /// An engine whose compiled code is kept in `cache`.
+    /// An engine whose compiled code is kept in `cache`, and whose guests have a stack and memory in
+    /// common as these limits say. The code is the same whatever they are.
     ///
     /// # Errors
     /// When the folder cannot be made, or the ticker thread cannot be started.
-    pub fn new(cache: &Path) -> Result<Self, PluginError> {
+    pub fn new(cache: &Path, limits: &Limits) -> Result<Self, PluginError> {
         let engine = |source: wasmtime::Error| PluginError::Engine { reason: source.to_string() };
         let folder = |source: std::io::Error| PluginError::Engine {
             reason: format!("the folder {} for compiled code: {source}", cache.display()),
         };
-        let inner = wasmtime::Engine::new(&config()).map_err(engine)?;
+        let inner = wasmtime::Engine::new(&config(limits.stack)).map_err(engine)?;
         let mut operations = bindings::wasi_linker(&inner).map_err(engine)?;
         Operation::add_to_linker::<Guest, Granted>(&mut operations, capabilities::of)
             .map_err(engine)?;
@@ -67,7 +75,8 @@ impl Engine {
         let cache = Cache::open(cache).map_err(folder)?;
         let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         let room = room(mappings.and_then(|text| text.trim().parse().ok()));
-        Ok(Self { inner, room, operations, apps, cache })
+        let pool = Arc::new(Pool::new(limits.all_memory));
+        Ok(Self { inner, room, operations, apps, cache, pool })
     }
 
     /// Compiles a component and checks that its world has all that it imports. Takes up to seconds:
@@ -104,6 +113,11 @@ impl Engine {
         self.cache.folder()
     }
 
+    /// The memory that all runs share.
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
+    }
+
     /// The engine itself, for stores.
     pub const fn inner(&self) -> &wasmtime::Engine {
         &self.inner
@@ -119,7 +133,7 @@ impl Engine {
 }
 
 /// Everything that decides what a guest sees. A change here makes compiled code be made anew.
-fn config() -> wasmtime::Config {
+fn config(stack: usize) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
         .epoch_interruption(true)
@@ -129,8 +143,9 @@ fn config() -> wasmtime::Config {
         // limited number (65 530 by default): ten thousand waiting jobs would not fit. Copying the
         // data of a component costs microseconds.
         .memory_init_cow(false)
-        .max_wasm_stack(512 * 1024)
-        .async_stack_size(1024 * 1024);
+        .max_wasm_stack(stack)
+        // What the host's functions need lies above the guest's.
+        .async_stack_size(stack.saturating_add(HOST_STACK));
     config
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bindings::{Clock, Guest};
 use serde_json::Value;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreLimitsBuilder, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::WasiCtx;
 
 use crate::capabilities::Capabilities;
@@ -17,21 +17,15 @@ use crate::effects::Stop;
 use crate::effects::context::JobContext;
 use crate::effects::journal::printable;
 use crate::model::failure::Failure;
+use crate::model::limits::Limits;
 use crate::plugins::engine::{Engine, Prepared, TICK};
 use crate::plugins::plugin::Plugin;
+use crate::plugins::quota::{PoolEmpty, Quota};
 
 /// How long a cancelled plugin may compute without asking the host for anything.
 const DEAF: Duration = Duration::from_secs(5);
 
-/// What wasmtime's words mean for who wrote the plugin.
-const HINTS: [(&str, &str); 6] = [
-    ("unreachable", "; its own words are in the log"),
-    ("fuel allocated for hostcalls", ": it handed over more than 8 MiB in one call"),
-    ("call stack exhausted", ": it calls itself too deep"),
-    ("table has no free keys", ": it has more than 4096 handles open"),
-    ("memory minimum size", ": a plugin has at most 256 MiB of memory"),
-    ("exit", ": it ended its process instead of returning; return a failure"),
-];
+const MIB: usize = 1024 * 1024;
 
 /// The longest code of a failure, in bytes.
 const LONGEST_CODE: usize = 64;
@@ -47,7 +41,7 @@ pub enum Ran {
 
 /// Runs a plugin to its end, or until the host stops it.
 pub async fn run(plugin: &Arc<Plugin>, engine: &Arc<Engine>, job: &Arc<JobContext>) -> Ran {
-    let timeout = Duration::from_secs(plugin.descriptor.timeout_s.clamp(1, 24 * 3600));
+    let timeout = Duration::from_secs(plugin.descriptor.timeout_s.max(1)).min(job.limits().run);
     let ended = tokio::select! {
         ended = tokio::time::timeout(timeout, call(plugin, engine, job)) => ended,
         stop = job.stopped() => return Ran::Stopped(stop),
@@ -59,7 +53,9 @@ pub async fn run(plugin: &Arc<Plugin>, engine: &Arc<Engine>, job: &Arc<JobContex
         )),
         Ok(Ok(answer)) => Ran::Returned(answer),
         // A stop of ours reaches us as a trap; its reason stands in the job.
-        Ok(Err(trap)) => Ran::Stopped(job.take_stop().unwrap_or_else(|| trapped(plugin, &trap))),
+        Ok(Err(trap)) => {
+            Ran::Stopped(job.take_stop().unwrap_or_else(|| trapped(plugin, job, &trap)))
+        }
     }
 }
 
@@ -132,19 +128,12 @@ fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {
         .stdout(GuestOutput::stdout(job))
         .stderr(GuestOutput::stderr(job))
         .build();
-    let store_limits = StoreLimitsBuilder::new()
-        .memory_size(limits.memory)
-        .table_elements(100_000)
-        .instances(64)
-        .memories(8)
-        .tables(64)
-        .build();
+    let quota = Box::new(Quota::new(limits, engine.pool()));
     let mut table = ResourceTable::new();
-    table.set_max_capacity(4_096);
+    table.set_max_capacity(limits.handles);
     let host = Box::new(Capabilities::new(Arc::clone(job)));
-    let mut store =
-        Store::new(engine.inner(), Guest { wasi, table, limits: store_limits, clock, host });
-    store.limiter(|guest| &mut guest.limits);
+    let mut store = Store::new(engine.inner(), Guest { wasi, table, limits: quota, clock, host });
+    store.limiter(|guest| &mut *guest.limits);
     store.set_hostcall_fuel(limits.call_bytes);
     interrupt(&mut store, job, limits.computing);
     store
@@ -178,9 +167,36 @@ fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>, computing: Duratio
 }
 
 /// A trap of the guest's own making.
-fn trapped(plugin: &Plugin, trap: &wasmtime::Error) -> Stop {
-    let reason = trap.root_cause().to_string();
+fn trapped(plugin: &Plugin, job: &JobContext, trap: &wasmtime::Error) -> Stop {
     let name = &plugin.descriptor.name;
-    let hint = HINTS.iter().find(|(words, _)| reason.contains(words)).map_or("", |(_, hint)| hint);
+    if let Some(empty) = trap.downcast_ref::<PoolEmpty>() {
+        let message = format!("the plugin `{name}` got no more memory: {empty}; retry it later");
+        return Stop::limit("memory_in_use", message);
+    }
+    let reason = trap.root_cause().to_string();
+    let hint = hint(&reason, job.limits()).unwrap_or_default();
     Stop::limit("plugin_trapped", format!("the plugin `{name}` broke off: {reason}{hint}"))
+}
+
+/// What wasmtime's words mean for who wrote the plugin.
+fn hint(reason: &str, limits: &Limits) -> Option<String> {
+    let Limits { call_bytes, handles, memory, table_entries, instances, stack, .. } = limits;
+    let hints = [
+        ("unreachable", "; its own words are in the log".to_owned()),
+        (
+            "fuel allocated for hostcalls",
+            format!(": it handed over more than {} MiB in one call", call_bytes / MIB),
+        ),
+        (
+            "call stack exhausted",
+            format!(": it calls itself too deep for a stack of {} KiB", stack / 1024),
+        ),
+        ("table has no free keys", format!(": it has more than {handles} handles open")),
+        ("memory minimum size", format!(": a plugin has at most {} MiB of memory", memory / MIB)),
+        ("table minimum size", format!(": its tables have at most {table_entries} entries")),
+        ("instance count too high", format!(": it has at most {instances} instances")),
+        ("memory count too high", ": it has too many linear memories".to_owned()),
+        ("exit", ": it ended its process instead of returning; return a failure".to_owned()),
+    ];
+    hints.into_iter().find_map(|(words, hint)| reason.contains(words).then_some(hint))
 }

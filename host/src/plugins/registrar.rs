@@ -18,10 +18,11 @@ pub use refusal::Refusal;
 
 use crate::effects::boundary::{Boundaries, Boundary};
 use crate::model::grants::GrantsWanted;
-use crate::model::names::Digest;
+use crate::model::limits::Limits;
+use crate::model::names::{Digest, Origin};
 use crate::model::plugin::{Cause, NewActivation, PluginVersion, Rejected, Source, Standing};
 use crate::plugins::catalog::{Catalog, record_of};
-use crate::plugins::compile;
+use crate::plugins::compile::{self, Allowance};
 use crate::plugins::depot::Depot;
 use crate::plugins::engine::Engine;
 use crate::plugins::plugin::{Plugin, PluginError};
@@ -56,6 +57,8 @@ pub struct Parts {
     pub compiler: PathBuf,
     /// Where the process dies on purpose.
     pub boundaries: Boundaries,
+    /// What plugins may use up.
+    pub limits: Arc<Limits>,
 }
 
 /// A component that somebody wants to add.
@@ -65,6 +68,8 @@ pub struct Offer {
     pub bytes: Vec<u8>,
     /// How it came.
     pub source: Source,
+    /// Where in a registry it is.
+    pub origin: Option<Origin>,
     /// The name of the token that brings it.
     pub by: String,
     /// Whether it gets what it wants beyond what its predecessor has.
@@ -95,7 +100,7 @@ impl Registrar {
     /// When it cannot be used, or somebody has to say yes first. Then nothing has changed.
     #[tracing::instrument(skip_all, fields(source = offer.source.as_str(), by = offer.by))]
     pub async fn add(&self, offer: Offer) -> Result<Receipt, Refusal> {
-        let Offer { bytes, source, by, accept_grants, activate, replace_built_in } = offer;
+        let Offer { bytes, source, origin, by, accept_grants, activate, replace_built_in } = offer;
         let plugin = self.checked(bytes).await?;
         let _turn = self.turn().await;
         let name = &plugin.descriptor.name;
@@ -113,11 +118,14 @@ impl Registrar {
         self.put(&plugin).await?;
         self.parts.boundaries.pass(Boundary::PluginFile, name);
         let was = known.map_or(source, |known| known.source);
+        // What came with the program stays that, whoever sends it again.
+        let (from, origin) =
+            if was == Source::BuiltIn { (was, None) } else { (source, origin.clone()) };
         let version = PluginVersion {
             accepted: answer.clone(),
             is_kept: true,
-            // What came with the program stays that, whoever sends it again.
-            ..record_of(&plugin, if was == Source::BuiltIn { was } else { source }, &by)
+            origin,
+            ..record_of(&plugin, from, &by)
         };
         let mut change = PluginChange { versions: vec![version], ..PluginChange::default() };
         let activates = activate && answer.is_some();
@@ -169,6 +177,11 @@ impl Registrar {
         Ok(collected.len())
     }
 
+    /// What plugins may use up.
+    pub const fn limits(&self) -> &Arc<Limits> {
+        &self.parts.limits
+    }
+
     /// Files of the watched directory that are of no use, by name.
     pub fn rejected(&self) -> Vec<Rejected> {
         self.rejected.load().values().cloned().collect()
@@ -199,8 +212,9 @@ impl Registrar {
     /// A component that fits and is compiled.
     async fn checked(&self, bytes: Vec<u8>) -> Result<Arc<Plugin>, Refusal> {
         let plugin = Arc::new(blocking(move || Plugin::read(bytes)).await?);
-        let Parts { compiler, engine, .. } = &self.parts;
-        compile::apart(compiler, engine.cache(), &plugin.bytes()).await?;
+        let Parts { compiler, engine, limits, .. } = &self.parts;
+        let allowance = Allowance::of(limits);
+        compile::apart(compiler, engine.cache(), allowance, &plugin.bytes()).await?;
         plugin.prepared(engine).await?;
         Ok(plugin)
     }

@@ -25,7 +25,7 @@ pub(super) fn all() -> Vec<Hostile> {
     all.extend(with_handles());
     all.extend(in_memory());
     if std::env::var_os("SLOW_TESTS").is_some() {
-        all.extend(without_end());
+        all.extend(without_end("30 s"));
     }
     all
 }
@@ -128,6 +128,9 @@ fn with_handles() -> Vec<Hostile> {
 fn in_memory() -> Vec<Hostile> {
     let memory = Module { pages: 16_384, ..Module::default() };
     let table = Module { tail: "(table 1000000 funcref)".to_owned(), ..Module::default() };
+    // Each may be by itself; together they are more than a run may have.
+    let together = Module { tail: "(memory 1024)".repeat(4), ..Module::default() };
+    let tables = Module { tail: "(table 20000 funcref)".repeat(10), ..Module::default() };
     let grows = running("", "(drop (memory.grow (i32.const 65000)))");
     // Each instance is of the one module that there is.
     let mut instances = leb128(200);
@@ -147,7 +150,9 @@ fn in_memory() -> Vec<Hostile> {
     };
     vec![
         traps("a memory of 1 GiB", &memory, "256 MiB"),
-        traps("a table of a million entries", &table, "table"),
+        traps("four memories of 64 MiB and one more", &together, "256 MiB"),
+        traps("a table of a million entries", &table, "at most 100000 entries"),
+        traps("ten tables of 20 000 entries", &tables, "at most 100000 entries"),
         by(
             "asks for 4 GiB more",
             grows.component(&descriptor(NAME, &["job"])),
@@ -166,8 +171,8 @@ fn in_memory() -> Vec<Hostile> {
     ]
 }
 
-/// Each is stopped after 30 s.
-fn without_end() -> Vec<Hostile> {
+/// Each is stopped after this time.
+pub(super) fn without_end(time: &'static str) -> Vec<Hostile> {
     let endless = "(loop (br 0))";
     let start =
         Module { tail: format!("(func $start {endless}) (start $start)"), ..Module::default() };
@@ -179,7 +184,7 @@ fn without_end() -> Vec<Hostile> {
     let stopped = |name: &str, module: &Module| Hostile {
         name: name.to_owned(),
         door: Door::Run(module.component(&descriptor(NAME, &["job"]))),
-        expected: Expected::Failed("computing_too_long", "30 s"),
+        expected: Expected::Failed("computing_too_long", time),
     };
     vec![
         stopped("never ends its start", &start),

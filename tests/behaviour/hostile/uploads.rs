@@ -121,13 +121,13 @@ fn of_components() -> Vec<Hostile> {
         refused("nothing to run", no_run, "does_not_fit", "exports no function `run`"),
     ];
     if std::env::var_os("SLOW_TESTS").is_some() {
-        all.push(refused("a bomb for the compiler", compiler_bomb(), "too_costly", "smaller"));
+        all.push(refused("a bomb for the compiler", compiler_bomb(40), "too_costly", "smaller"));
     }
     all
 }
 
 /// Functions whose every value lives to the end, with as many ways through them as fit.
-fn compiler_bomb() -> Vec<u8> {
+pub(super) fn compiler_bomb(functions: usize) -> Vec<u8> {
     let mut body = String::new();
     for n in 0..20_000 {
         body.push_str(&format!(
@@ -137,6 +137,6 @@ fn compiler_bomb() -> Vec<u8> {
         ));
     }
     let locals = "(local i32)".repeat(1_000);
-    let functions: String = (0..40).map(|_| format!("(func {locals} {body})")).collect();
+    let functions: String = (0..functions).map(|_| format!("(func {locals} {body})")).collect();
     Module { tail: functions, ..Module::default() }.component(&descriptor("hostile", &["job"]))
 }

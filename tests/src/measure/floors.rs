@@ -15,6 +15,7 @@ use tests::echo::KEPT;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreLimits};
 use wasmtime_wasi::WasiCtx;
+use windlass::model::limits::Limits;
 use windlass::plugins::engine::{Engine, Prepared};
 use windlass::plugins::plugin::Plugin;
 
@@ -91,7 +92,7 @@ async fn loopback() -> Result<Vec<Duration>> {
 }
 
 async fn instances(folder: &Path) -> Result<Vec<Duration>> {
-    let engine = Arc::new(Engine::new(&folder.join("code"))?);
+    let engine = Arc::new(Engine::new(&folder.join("code"), &Limits::default())?);
     let plugin = Arc::new(Plugin::read(KEPT)?);
     let Prepared::Operation(prepared) = plugin.prepared(&engine).await? else {
         bail!("it is no operation")
@@ -101,7 +102,7 @@ async fn instances(folder: &Path) -> Result<Vec<Duration>> {
         let guest = Guest {
             wasi: WasiCtx::builder().build(),
             table: ResourceTable::new(),
-            limits: StoreLimits::default(),
+            limits: Box::new(StoreLimits::default()),
             clock: Arc::new(Stopped),
             host: Box::new(()),
         };

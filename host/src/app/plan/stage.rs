@@ -202,7 +202,8 @@ async fn host(
         is_rehearsal: true,
     };
     let (catalog, engine) = (real.catalog.clone(), real.engine.clone());
-    let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone() };
+    let limits = real.registrar.limits().clone();
+    let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone(), limits };
     let workers = Workers::start(runner, WorkerOptions { id: worker_id()?, limit: 1 });
     Ok(App {
         home,

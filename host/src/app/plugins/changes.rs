@@ -7,7 +7,7 @@ use crate::app::access::Admin;
 use crate::app::plugins::PluginDetail;
 use crate::error::{Error, ErrorKind, sentence};
 use crate::model::grants::GrantsWanted;
-use crate::model::names::Digest;
+use crate::model::names::{Digest, Origin};
 use crate::model::plugin::{Source, Standing};
 use crate::plugins::plugin::PluginError;
 use crate::plugins::registrar::{Offer, Receipt, Refusal};
@@ -18,6 +18,8 @@ use crate::storage::{self, AuditRecord};
 pub struct Upload {
     /// The component.
     pub bytes: Vec<u8>,
+    /// Where in a registry the sender fetched it.
+    pub origin: Option<Origin>,
     /// Whether it gets what it wants beyond what its predecessor has.
     pub accept_grants: bool,
     /// Whether new jobs run it from now on.
@@ -56,11 +58,13 @@ const RUNNING: &str = "jobs that run keep the version they began with";
 impl Admin {
     /// Adds a version of a plugin.
     pub async fn add_plugin(&self, upload: Upload) -> Result<PluginChanged, Error> {
-        let Upload { bytes, accept_grants, activate, replace_built_in } = upload;
-        let (source, by) = (Source::Upload, self.by.clone());
-        let offer = Offer { bytes, source, by, accept_grants, activate, replace_built_in };
+        let Upload { bytes, origin, accept_grants, activate, replace_built_in } = upload;
+        let source = if origin.is_some() { Source::Registry } else { Source::Upload };
+        let (by, told) = (self.by.clone(), json!(origin));
+        let offer = Offer { bytes, source, origin, by, accept_grants, activate, replace_built_in };
         let receipt = self.app.registrar.add(offer).await.map_err(refused)?;
-        let detail = json!({ "version": receipt.version, "standing": receipt.standing });
+        let Receipt { version, standing, .. } = &receipt;
+        let detail = json!({ "version": version, "standing": standing, "origin": told });
         self.note_plugin("plugin.add", &receipt.name, &receipt.digest, detail).await?;
         let Receipt { name, version, .. } = &receipt;
         let message = match receipt.standing {

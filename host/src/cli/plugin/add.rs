@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::app::plugins::LARGEST_COMPONENT;
 use crate::cli::connection::{Connection, Need, usage};
 use crate::cli::plugin::author::refused;
 use crate::cli::plugin::lock::{Lock, Locked};
@@ -62,6 +61,8 @@ struct Desk<'a> {
     lock: Lock,
     shelf: Shelf,
     keys: Vec<TrustedKey>,
+    /// The most bytes of a component.
+    largest: usize,
     terminal: &'a Terminal,
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn run(wanted: &Add, flags: &Flags, terminal: &Terminal) -> Res
         && let Some(path) = what.filter(|what| !what.starts_with(reference::SCHEME))
     {
         let component = read(Path::new(path)).await?;
-        let answer = post(wanted, wanted.accept_grants, component, flags).await?;
+        let answer = post(wanted, wanted.accept_grants, None, component, flags).await?;
         tell(&answer, terminal);
         return Ok(());
     }
@@ -81,8 +82,9 @@ pub(super) async fn run(wanted: &Add, flags: &Flags, terminal: &Terminal) -> Res
         wanted,
         flags,
         lock: Lock::read(wanted.lock_file.as_deref(), &config.home)?,
-        shelf: Shelf::of(&config.cache),
+        shelf: Shelf::of(&config.cache, config.limits.component_bytes),
         keys: trust::keys(wanted.verify_key.as_deref(), flags)?,
+        largest: config.limits.component_bytes,
         terminal,
     };
     match what {
@@ -100,14 +102,16 @@ pub(super) fn forget(name: &str, flags: &Flags) -> Result<(), Refusal> {
 
 impl Desk<'_> {
     async fn install_fetched(mut self, asked: &Reference) -> Result<(), Refusal> {
-        let fetched = registry::fetch(asked, &self.wanted.access, &self.keys).await?;
+        let fetched = registry::fetch(asked, &self.wanted.access, &self.keys, self.largest);
+        let fetched = fetched.await?;
         if !self.wanted.update_lock {
             self.lock.check(asked, &fetched)?;
         }
         registry::tell(&fetched, self.terminal);
         self.keep(&fetched)?;
         let component = fetched.pulled.component.clone();
-        let answer = post(self.wanted, self.wanted.accept_grants, component, self.flags).await?;
+        let (accept, from) = (self.wanted.accept_grants, Some(&fetched.reference));
+        let answer = post(self.wanted, accept, from, component, self.flags).await?;
         self.lock.note(asked, &fetched)?;
         tell(&answer, self.terminal);
         Ok(())
@@ -125,7 +129,8 @@ impl Desk<'_> {
         for fetched in all {
             registry::tell(&fetched, self.terminal);
             // Somebody said yes when it was locked, to exactly these bytes.
-            let answer = post(self.wanted, true, fetched.pulled.component, self.flags).await?;
+            let (from, component) = (Some(&fetched.reference), fetched.pulled.component);
+            let answer = post(self.wanted, true, from, component, self.flags).await?;
             if !self.terminal.is_json() {
                 tell(&answer, self.terminal);
             }
@@ -152,7 +157,7 @@ impl Desk<'_> {
             }
             None => {
                 let from = registry::open(&reference, &self.wanted.access)?;
-                oci::pull(&from, &reference, LARGEST_COMPONENT).await?
+                oci::pull(&from, &reference, self.largest).await?
             }
         };
         if oci::component_of(&reference, &pulled.manifest)? != locked.component {
@@ -201,13 +206,17 @@ fn disagrees(name: &str, what: &str) -> Refusal {
 async fn post(
     wanted: &Add,
     accept_grants: bool,
+    from: Option<&Reference>,
     component: Vec<u8>,
     flags: &Flags,
 ) -> Result<Value, Refusal> {
-    let path = format!(
+    let mut path = format!(
         "/api/plugins?accept_grants={accept_grants}&activate={}&replace_built_in={}",
         !wanted.no_activate, wanted.replace_built_in
     );
+    if let Some(from) = from {
+        path.extend(["&origin=", &from.to_string()]);
+    }
     let host = Connection::open(flags, Need::Looking).await?;
     let answer = host.post_component(&path, component).await;
     host.close().await;

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::app::plugins::LARGEST_COMPONENT;
+use crate::cli::connection::usage;
 use crate::cli::plugin::author::{file, refused};
 use crate::cli::plugin::{table_of_grants, trust};
 use crate::cli::terminal::{Terminal, plain};
 use crate::cli::{Exit, Refusal};
-use crate::config::{self, Flags};
+use crate::config::{self, Config, Flags};
 use crate::error::sentence;
 use crate::oci::credentials::{Credentials, Login};
 use crate::oci::reference::Reference;
@@ -97,7 +97,9 @@ pub(super) async fn run(
         }
         Command::Pull { reference, output, verify_key, access } => {
             let keys = trust::keys(verify_key.as_deref(), flags)?;
-            let fetched = fetch(&reference.parse()?, &access, &keys).await?;
+            let config = Config::read(flags).map_err(|error| usage(&error))?;
+            let largest = config.limits.component_bytes;
+            let fetched = fetch(&reference.parse()?, &access, &keys, largest).await?;
             keep(&fetched, output, terminal)
         }
     }
@@ -109,9 +111,10 @@ pub(super) async fn fetch(
     reference: &Reference,
     access: &Access,
     keys: &[TrustedKey],
+    largest: usize,
 ) -> Result<Fetched, Refusal> {
     let from = open(reference, access)?;
-    let pulled = oci::pull(&from, reference, LARGEST_COMPONENT).await?;
+    let pulled = oci::pull(&from, reference, largest).await?;
     let signed = match keys {
         [] => None,
         keys => Some(signature::find(&from, &pulled.manifest, keys).await?),

@@ -5,7 +5,6 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::app::plugins::LARGEST_COMPONENT;
 use crate::cli::Refusal;
 use crate::cli::plugin::author::file;
 use crate::files::write_whole;
@@ -18,12 +17,14 @@ const FOLDER: &str = "registry";
 /// A folder of manifests and components.
 pub(super) struct Shelf {
     folder: PathBuf,
+    /// The most bytes of what is kept.
+    largest: usize,
 }
 
 impl Shelf {
-    /// The one of this cache.
-    pub(super) fn of(cache: &Path) -> Self {
-        Self { folder: cache.join(FOLDER) }
+    /// The one of this cache, for things of so many bytes at most.
+    pub(super) fn of(cache: &Path, largest: usize) -> Self {
+        Self { folder: cache.join(FOLDER), largest }
     }
 
     /// Keeps something.
@@ -41,7 +42,7 @@ impl Shelf {
     pub(super) fn get(&self, digest: &Digest) -> Option<Vec<u8>> {
         let path = self.path(digest);
         let length = fs::metadata(&path).ok()?.len();
-        usize::try_from(length).ok().filter(|length| *length <= LARGEST_COMPONENT)?;
+        usize::try_from(length).ok().filter(|length| *length <= self.largest)?;
         let bytes = fs::read(path).ok()?;
         (digest_of(&bytes).ok()? == *digest).then_some(bytes)
     }

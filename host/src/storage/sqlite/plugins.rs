@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use crate::model::job::JobStatus;
-use crate::model::names::Digest;
+use crate::model::names::{Digest, Origin};
 use crate::model::plugin::{Activation, Canary, NewActivation, PluginVersion, Tally};
 use crate::storage::StorageError;
 use crate::storage::plugins::{CollectRules, PluginChange, PluginStore};
@@ -91,12 +91,14 @@ fn put_version(connection: &Connection, version: &PluginVersion) -> Result<(), F
     connection
         .prepare_cached(
             "INSERT INTO plugin_versions
-                 (digest, name, version, source, size, added_at, added_by, wanted, accepted, is_kept)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+                 (digest, name, version, source, size, added_at, added_by, wanted, accepted, is_kept,
+                  origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT (digest) DO UPDATE SET
                  source = excluded.source, added_at = excluded.added_at,
                  added_by = excluded.added_by, wanted = excluded.wanted,
-                 accepted = excluded.accepted, is_kept = excluded.is_kept",
+                 accepted = excluded.accepted, is_kept = excluded.is_kept,
+                 origin = excluded.origin",
         )?
         .execute(params![
             version.digest.as_str(),
@@ -109,6 +111,7 @@ fn put_version(connection: &Connection, version: &PluginVersion) -> Result<(), F
             to_json(&version.wanted)?,
             version.accepted.as_ref().map(to_json).transpose()?,
             version.is_kept,
+            version.origin.as_ref().map(Origin::as_str),
         ])?;
     Ok(())
 }
@@ -154,7 +157,8 @@ fn end_canary(connection: &Connection, name: &str) -> Result<(), Fault> {
 
 fn versions(connection: &Connection) -> Result<Vec<PluginVersion>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT digest, name, version, source, size, added_at, added_by, wanted, accepted, is_kept
+        "SELECT digest, name, version, source, size, added_at, added_by, wanted, accepted, is_kept,
+                origin
          FROM plugin_versions ORDER BY name, added_at, digest",
     )?;
     let mut rows = select.query([])?;
@@ -167,7 +171,8 @@ fn versions(connection: &Connection) -> Result<Vec<PluginVersion>, Fault> {
 
 fn version(connection: &Connection, digest: &Digest) -> Result<Option<PluginVersion>, Fault> {
     let mut select = connection.prepare_cached(
-        "SELECT digest, name, version, source, size, added_at, added_by, wanted, accepted, is_kept
+        "SELECT digest, name, version, source, size, added_at, added_by, wanted, accepted, is_kept,
+                origin
          FROM plugin_versions WHERE digest = ?1",
     )?;
     let mut rows = select.query([digest.as_str()])?;
@@ -288,6 +293,7 @@ pub(super) fn collect(connection: &Connection, rules: &CollectRules) -> Result<V
 fn decode_version(row: &Row<'_>) -> Result<PluginVersion, Fault> {
     let text = |index: usize| -> Result<String, Fault> { Ok(row.get(index)?) };
     let accepted: Option<String> = row.get(8)?;
+    let origin: Option<String> = row.get(10)?;
     Ok(PluginVersion {
         digest: parse(&text(0)?)?,
         name: text(1)?,
@@ -299,6 +305,7 @@ fn decode_version(row: &Row<'_>) -> Result<PluginVersion, Fault> {
         wanted: from_json(&text(7)?)?,
         accepted: accepted.map(|accepted| from_json(&accepted)).transpose()?,
         is_kept: row.get(9)?,
+        origin: origin.map(|origin| parse(&origin)).transpose()?,
     })
 }
 

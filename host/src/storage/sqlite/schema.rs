@@ -14,7 +14,7 @@ use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::mark;
 
 /// In order; each takes the schema from its place in the list to the next number.
-const MIGRATIONS: [&str; 9] = [
+pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_servers.sql"),
     include_str!("../../../migrations/sqlite/0003_config.sql"),
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../../../migrations/sqlite/0007_counters.sql"),
     include_str!("../../../migrations/sqlite/0008_jobs_of_a_server.sql"),
     include_str!("../../../migrations/sqlite/0009_feed.sql"),
+    include_str!("../../../migrations/sqlite/0010_plugin_origins.sql"),
 ];
 
 /// "WNDL": tells our files from other programs' ones.

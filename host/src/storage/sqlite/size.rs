@@ -75,6 +75,8 @@ impl Filled {
                  INSERT INTO audit (at, caller, action, target, detail)
                      SELECT created_at, 'a', 'b', 'c', '{}' FROM jobs;
                  INSERT INTO plugin_versions
+                     (digest, name, version, source, size, added_at, added_by, wanted, accepted,
+                      is_kept)
                      SELECT DISTINCT plugin_digest, 'p', '1.0.0', 'upload', 1, 1, 'a', '{}', '{}', 1
                      FROM jobs WHERE plugin_digest IS NOT NULL;
                  COMMIT",

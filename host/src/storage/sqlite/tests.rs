@@ -775,6 +775,24 @@ async fn a_newer_schema_is_refused_untouched() {
 }
 
 #[test]
+fn plugins_that_an_earlier_program_recorded_stay_as_they_are() {
+    let connection = Connection::open_in_memory().unwrap();
+    schema::MIGRATIONS[..9].iter().for_each(|it| connection.execute_batch(it).unwrap());
+    let insert = "INSERT INTO plugin_versions VALUES
+        ('sha256:1', 'echo', '1.0.0', 'upload', 7, 1, 'admin', '{}', NULL, 1),
+        ('sha256:2', 'echo', '2.0.0', 'directory', 8, 2, 'directory', '{}', '{}', 0)";
+    connection.execute_batch(insert).unwrap();
+    schema::migrate(&connection, 9).unwrap();
+    let columns = "digest || version || source || size || added_at || added_by || wanted ||
+        coalesce(accepted, '-') || is_kept || coalesce(origin, '-')";
+    let mut select = connection.prepare(&format!("SELECT {columns} FROM plugin_versions")).unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    let rows: Vec<String> = rows.map(Result::unwrap).collect();
+    let expected = ["sha256:11.0.0upload71admin{}-1-", "sha256:22.0.0directory82directory{}{}0-"];
+    assert_eq!(rows, expected);
+}
+
+#[test]
 fn what_is_no_database_of_ours_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let garbage = folder.path().join("garbage.db");

@@ -68,6 +68,13 @@ impl Guest for Component {
                 job::sleep(3_600_000)?;
                 done()
             }
+            how if how.starts_with("waits-with-much") => {
+                let kept = vec![1u8; 64 * 1024 * 1024];
+                job::log(job::Level::Info, "it is mine");
+                job::sleep(3_600_000)?;
+                std::hint::black_box(&kept);
+                done()
+            }
             _ => done(),
         }
     }
