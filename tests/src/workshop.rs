@@ -128,7 +128,7 @@ impl Workshop {
     /// What runs a job that somebody else than the workers has claimed.
     pub fn runner(&self) -> Runner {
         let (outside, catalog) = (self.outside.clone(), Arc::clone(&self.catalog));
-        Runner { outside, catalog, engine: engine() }
+        Runner { outside, catalog, engine: engine(), limits: Arc::default() }
     }
 
     /// The database file.
