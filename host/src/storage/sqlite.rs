@@ -57,8 +57,8 @@ use crate::storage::sqlite::readers::Readers;
 use crate::storage::sqlite::verb::Writing;
 use crate::storage::sqlite::writer::{Opened, Writer};
 use crate::storage::{
-    AuditRecord, CancelRequest, Change, Claim, JobCounts, JobFilter, KeptLease, LogLine, NewJob,
-    Page, ProviderConfig, Sealed, StorageError, Store, Submitted, Token,
+    CancelRequest, Change, Claim, JobCounts, JobFilter, KeptLease, LogLine, NewJob, Page,
+    StorageError, Store, Submitted,
 };
 
 /// The store in one SQLite file.
@@ -300,102 +300,6 @@ impl Store for Sqlite {
         self.writer
             .durable(doing, move |writing| servers::remove(writing.connection, &name, now))
             .await
-    }
-
-    async fn put_provider(&self, provider: ProviderConfig) -> Result<(), StorageError> {
-        let doing = "wrote a provider";
-        self.writer
-            .durable(doing, move |writing| config::put_provider(writing.connection, &provider))
-            .await
-    }
-
-    async fn providers(&self) -> Result<Vec<ProviderConfig>, StorageError> {
-        self.read("listed providers", config::providers).await
-    }
-
-    async fn put_token(&self, token: Token) -> Result<(), StorageError> {
-        let doing = "wrote a token";
-        self.writer
-            .durable(doing, move |writing| config::put_token(writing.connection, &token))
-            .await
-    }
-
-    async fn token(&self, hash: &str) -> Result<Option<Token>, StorageError> {
-        let hash = hash.to_owned();
-        self.read("looked for a token", move |reader| config::token(reader, &hash)).await
-    }
-
-    async fn tokens(&self) -> Result<Vec<Token>, StorageError> {
-        self.read("listed tokens", config::tokens).await
-    }
-
-    async fn delete_token(&self, name: &str) -> Result<bool, StorageError> {
-        let (name, doing) = (name.to_owned(), "removed a token");
-        self.writer
-            .durable(doing, move |writing| config::delete_token(writing.connection, &name))
-            .await
-    }
-
-    async fn ensure_secret(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, StorageError> {
-        let (name, sealed, doing) = (name.to_owned(), sealed.to_vec(), "wrote a secret");
-        self.writer
-            .durable(doing, move |writing| {
-                config::ensure_secret(writing.connection, &name, &sealed)
-            })
-            .await
-    }
-
-    async fn add_secret(
-        &self,
-        lease: &Lease,
-        name: &str,
-        sealed: &[u8],
-    ) -> Result<Vec<u8>, StorageError> {
-        let (lease, name, sealed) = (lease.clone(), name.to_owned(), sealed.to_vec());
-        self.writer
-            .ordered("wrote a secret", move |writing| {
-                journal::hold(writing.connection, &lease)?;
-                config::ensure_secret(writing.connection, &name, &sealed)
-            })
-            .await
-    }
-
-    async fn put_secret(&self, name: &str, sealed: &[u8]) -> Result<(), StorageError> {
-        let (name, sealed, doing) = (name.to_owned(), sealed.to_vec(), "wrote a secret");
-        self.writer
-            .durable(doing, move |writing| config::put_secret(writing.connection, &name, &sealed))
-            .await
-    }
-
-    async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        let name = name.to_owned();
-        self.read("read a secret", move |reader| config::secret(reader, &name)).await
-    }
-
-    async fn secrets(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
-        let prefix = prefix.to_owned();
-        self.read("read secrets", move |reader| config::secrets(reader, &prefix)).await
-    }
-
-    async fn sealed(&self) -> Result<Vec<Sealed>, StorageError> {
-        self.read("read what is sealed", config::sealed).await
-    }
-
-    async fn reseal(&self, values: Vec<Sealed>) -> Result<(), StorageError> {
-        let doing = "sealed its secrets anew";
-        self.writer.durable(doing, move |writing| config::reseal(writing.connection, &values)).await
-    }
-
-    async fn delete_secrets(&self, prefix: &str) -> Result<(), StorageError> {
-        let (prefix, doing) = (prefix.to_owned(), "removed secrets");
-        self.writer
-            .durable(doing, move |writing| config::delete_secrets(writing.connection, &prefix))
-            .await
-    }
-
-    async fn audit(&self, record: AuditRecord) -> Result<(), StorageError> {
-        let doing = "wrote to the audit log";
-        self.writer.durable(doing, move |writing| config::audit(writing.connection, &record)).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Change> {

@@ -17,7 +17,8 @@ use windlass::model::journal::{Event, LogLevel, LogSource, NewEntry};
 use windlass::model::names::JobId;
 use windlass::storage::sqlite::{Options, Sqlite};
 use windlass::storage::{
-    CancelRequest, Claim, JobCounts, NewJob, ServerChange, StorageError, Store, Submitted,
+    CancelRequest, Claim, ConfigStore as _, JobCounts, NewJob, ServerChange, StorageError, Store,
+    Submitted,
 };
 
 use super::reference::{LEASE, Model, Said, State, Step};

@@ -1,9 +1,103 @@
 //! Providers, callers' tokens, sealed secrets, and who did what.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::model::job::Lease;
 use crate::storage::sqlite::fault::{Fault, parse, time, to_json};
-use crate::storage::{AuditRecord, Place, ProviderConfig, Sealed, Token};
+use crate::storage::sqlite::{Sqlite, journal};
+use crate::storage::{
+    AuditRecord, ConfigStore, Place, ProviderConfig, Sealed, StorageError, Token,
+};
+
+#[async_trait]
+impl ConfigStore for Sqlite {
+    async fn put_provider(&self, provider: ProviderConfig) -> Result<(), StorageError> {
+        let doing = "wrote a provider";
+        self.writer.durable(doing, move |writing| put_provider(writing.connection, &provider)).await
+    }
+
+    async fn providers(&self) -> Result<Vec<ProviderConfig>, StorageError> {
+        self.read("listed providers", providers).await
+    }
+
+    async fn put_token(&self, token: Token) -> Result<(), StorageError> {
+        let doing = "wrote a token";
+        self.writer.durable(doing, move |writing| put_token(writing.connection, &token)).await
+    }
+
+    async fn token(&self, hash: &str) -> Result<Option<Token>, StorageError> {
+        let hash = hash.to_owned();
+        self.read("looked for a token", move |reader| token(reader, &hash)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StorageError> {
+        self.read("listed tokens", tokens).await
+    }
+
+    async fn delete_token(&self, name: &str) -> Result<bool, StorageError> {
+        let (name, doing) = (name.to_owned(), "removed a token");
+        self.writer.durable(doing, move |writing| delete_token(writing.connection, &name)).await
+    }
+
+    async fn ensure_secret(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, StorageError> {
+        let (name, sealed, doing) = (name.to_owned(), sealed.to_vec(), "wrote a secret");
+        self.writer
+            .durable(doing, move |writing| ensure_secret(writing.connection, &name, &sealed))
+            .await
+    }
+
+    async fn add_secret(
+        &self,
+        lease: &Lease,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, StorageError> {
+        let (lease, name, sealed) = (lease.clone(), name.to_owned(), sealed.to_vec());
+        self.writer
+            .ordered("wrote a secret", move |writing| {
+                journal::hold(writing.connection, &lease)?;
+                ensure_secret(writing.connection, &name, &sealed)
+            })
+            .await
+    }
+
+    async fn put_secret(&self, name: &str, sealed: &[u8]) -> Result<(), StorageError> {
+        let (name, sealed, doing) = (name.to_owned(), sealed.to_vec(), "wrote a secret");
+        self.writer
+            .durable(doing, move |writing| put_secret(writing.connection, &name, &sealed))
+            .await
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let name = name.to_owned();
+        self.read("read a secret", move |reader| secret(reader, &name)).await
+    }
+
+    async fn secrets(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
+        let prefix = prefix.to_owned();
+        self.read("read secrets", move |reader| secrets(reader, &prefix)).await
+    }
+
+    async fn sealed(&self) -> Result<Vec<Sealed>, StorageError> {
+        self.read("read what is sealed", sealed).await
+    }
+
+    async fn reseal(&self, values: Vec<Sealed>) -> Result<(), StorageError> {
+        let doing = "sealed its secrets anew";
+        self.writer.durable(doing, move |writing| reseal(writing.connection, &values)).await
+    }
+
+    async fn delete_secrets(&self, prefix: &str) -> Result<(), StorageError> {
+        let (prefix, doing) = (prefix.to_owned(), "removed secrets");
+        self.writer.durable(doing, move |writing| delete_secrets(writing.connection, &prefix)).await
+    }
+
+    async fn audit(&self, record: AuditRecord) -> Result<(), StorageError> {
+        let doing = "wrote to the audit log";
+        self.writer.durable(doing, move |writing| audit(writing.connection, &record)).await
+    }
+}
 
 /// Writes how a provider is reached. One that becomes the default is the only one.
 pub(super) fn put_provider(
