@@ -32,6 +32,8 @@ pub mod fake_portainer;
 pub mod fake_registry;
 /// Plugins that no compiler makes.
 pub mod forge;
+/// What is tried with bytes that nobody chose.
+pub mod fuzz;
 /// A host as its users have it: the real program.
 pub mod host_process;
 /// Changes that only a crash or a bad plugin makes.

@@ -1,24 +1,20 @@
 //! Bytes and values that chance made, the same in each run. `WINDLASS_FUZZ_SECONDS` makes it go on
-//! for so long, from another beginning each time, and says which.
+//! for so long, from another beginning each time, and says which. What is done with them is in
+//! `tests::fuzz`, which a fuzzer that watches the code's coverage uses too (`tests/fuzz`).
 
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
 use serde_json::{Map, Value, json};
-use tests::echo::KEPT;
-use tests::forge::{Module, described, descriptor, hostile, with_section};
-use windlass::plugins::catalog::Catalog;
-use windlass::plugins::plugin::Plugin;
+use tests::forge::descriptor;
+use tests::fuzz::{BUILT_IN, Loaded, check, check_against, components, describe, load};
 
 /// How often where no time is given.
 const TIMES: usize = 3_000;
 
 /// The longest that looking at one may take, in a build without optimizations.
 const LONGEST: Duration = Duration::from_secs(30);
-
-/// A component with nothing in it.
-const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Tries again and again with a chance that can be had again.
 fn fuzz(mut once: impl FnMut(&mut SmallRng)) {
@@ -67,15 +63,13 @@ fn mutated(chance: &mut SmallRng, original: &[u8]) -> Vec<u8> {
 
 #[test]
 fn no_bytes_make_the_loader_panic_or_take_long() {
-    let small = Module::default().component(&descriptor("hostile", &["job"]));
-    let guest = described(hostile(), &descriptor("hostile", &["job", "ssh"]));
+    let originals = components();
     let (mut read, mut whole) = (0_usize, 0_usize);
     fuzz(|chance| {
-        let original = [KEPT, &small, &guest][chance.random_range(0..3)];
-        if let Ok(plugin) = Plugin::read(mutated(chance, original)) {
-            read += 1;
-            whole += usize::from(plugin.check_contract().is_ok());
-        }
+        let original = &originals[chance.random_range(0..originals.len())];
+        let loaded = load(&mutated(chance, original));
+        read += usize::from(loaded != Loaded::No);
+        whole += usize::from(loaded == Loaded::Whole);
     });
     println!("{read} could be read, {whole} fit");
     assert!(read > 0, "none came so far that anything was looked at");
@@ -85,10 +79,7 @@ fn no_bytes_make_the_loader_panic_or_take_long() {
 fn no_descriptor_makes_the_loader_panic_or_take_long() {
     let original = descriptor("hostile", &["job"]).to_string();
     fuzz(|chance| {
-        let text = mutated(chance, original.as_bytes());
-        if let Ok(plugin) = Plugin::read(with_section(EMPTY, &text)) {
-            let _ = plugin.check_contract();
-        }
+        describe(&mutated(chance, original.as_bytes()));
     });
 }
 
@@ -115,11 +106,9 @@ fn any(chance: &mut SmallRng, depth: u32) -> Value {
 
 #[test]
 fn no_parameters_make_a_check_panic_or_take_long() {
-    let catalog = Catalog::built_in().unwrap();
-    let plugins = catalog.all();
     let mut told = 0_usize;
     fuzz(|chance| {
-        let plugin = &plugins[chance.random_range(0..plugins.len())];
+        let plugin = &BUILT_IN[chance.random_range(0..BUILT_IN.len())];
         let mut params = any(chance, 4);
         // What the plugin knows, with what it does not expect there.
         if let Some(known) = plugin.descriptor.params["properties"].as_object() {
@@ -133,11 +122,7 @@ fn no_parameters_make_a_check_panic_or_take_long() {
                 params = Value::Object(fields);
             }
         }
-        if let Err(wrong) = plugin.check_params(&params) {
-            told += wrong.len();
-            assert!(wrong.iter().all(|field| field.message.len() < 4_000));
-        }
-        let _ = plugin.check_result(&params);
+        told += check(plugin, &params);
     });
     assert!(told > 0, "nothing was ever wrong");
 }
@@ -207,14 +192,8 @@ fn schema(chance: &mut SmallRng, depth: u32) -> Value {
 fn no_schema_makes_a_check_panic_or_take_long() {
     let mut used = 0_usize;
     fuzz(|chance| {
-        let mut descriptor = descriptor("hostile", &["job"]);
-        descriptor["params"] = schema(chance, 4);
-        let component = with_section(EMPTY, descriptor.to_string().as_bytes());
-        let Ok(plugin) = Plugin::read(component) else { return };
-        if plugin.check_schemas().is_ok() {
-            used += 1;
-            let _ = plugin.check_params(&any(chance, 5));
-        }
+        let (schema, value) = (schema(chance, 4), any(chance, 5));
+        used += usize::from(check_against(schema, &value));
     });
     assert!(used > 100, "only {used} schemas could be used");
 }
