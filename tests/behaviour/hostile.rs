@@ -6,6 +6,7 @@ mod fuzz;
 mod grants;
 mod injection;
 mod limits;
+mod memory;
 mod running;
 mod uploads;
 

@@ -20,7 +20,7 @@ use crate::effects::journal::{Journal, Outcome};
 use crate::effects::limits::Used;
 use crate::effects::references;
 use crate::effects::request::Request;
-use crate::effects::slots::{Place, Slot};
+use crate::effects::slots::Place;
 use crate::model::failure::Failure;
 use crate::model::job::{JobRecord, Lease};
 use crate::model::journal::{Class, LogLevel};
@@ -110,7 +110,7 @@ pub struct JobContext {
     computing: AtomicU64,
     acting: AtomicU32,
     idle: Notify,
-    place: Place,
+    place: Arc<Place>,
 }
 
 impl JobContext {
@@ -144,14 +144,14 @@ impl JobContext {
             computing: AtomicU64::new(0),
             acting: AtomicU32::new(0),
             idle: Notify::new(),
-            place: Place::default(),
+            place: Arc::default(),
         }
     }
 
     /// The same, with a place among those that may be busy.
     #[must_use]
-    pub fn with_slot(self, slot: Slot) -> Self {
-        Self { place: Place::new(slot), ..self }
+    pub fn with_place(self, place: Arc<Place>) -> Self {
+        Self { place, ..self }
     }
 
     /// The same, with what an operator lets a run use up.
@@ -162,7 +162,7 @@ impl JobContext {
     }
 
     /// Its place among those that may be busy.
-    pub const fn place(&self) -> &Place {
+    pub fn place(&self) -> &Place {
         &self.place
     }
 
@@ -323,11 +323,16 @@ impl JobContext {
 
     /// Waits for the database when this run is far ahead of it: what is not written is in memory.
     pub async fn catch_up(&self) -> Result<(), Stop> {
+        if self.journal().is_far_ahead() { self.write_all().await } else { Ok(()) }
+    }
+
+    /// Waits until all that this run said and did is on disk.
+    ///
+    /// # Errors
+    /// When the run has to end instead.
+    pub async fn write_all(&self) -> Result<(), Stop> {
         let lease = {
             let mut journal = self.journal();
-            if !journal.is_far_ahead() {
-                return Ok(());
-            }
             journal.catches_up();
             journal.lease().clone()
         };

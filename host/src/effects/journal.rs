@@ -203,6 +203,11 @@ impl Journal {
         Some(Stop::limit("nondeterministic_plugin", message))
     }
 
+    /// Whether it asked for anything, now or in an earlier attempt.
+    pub const fn has_effects(&self) -> bool {
+        !self.recorded.is_empty()
+    }
+
     /// Whether the plugin is still being told what it was told before.
     pub fn is_replaying(&self) -> bool {
         self.said < self.said_before

@@ -13,7 +13,7 @@ use crate::effects::boundary::Boundary;
 use crate::effects::context::{JobContext, Outside, Signals};
 use crate::effects::grants::{AppScope, Grants};
 use crate::effects::journal::Journal;
-use crate::effects::slots::Slot;
+use crate::effects::slots::{Place, Slot};
 use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
@@ -25,6 +25,7 @@ use crate::plugins::descriptor::Kind;
 use crate::plugins::engine::Engine;
 use crate::plugins::instance::{self, Ran};
 use crate::plugins::plugin::Plugin;
+use crate::plugins::quota::{Need, Share};
 use crate::storage::{self, StorageError};
 
 /// How many journal entries are read at once.
@@ -32,6 +33,11 @@ const PAGE: usize = 1_000;
 
 /// The longest pause between two attempts to write a job's end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// What a job's log says of a run that others keep from going on.
+const WAITS: &str = "waits for memory: other jobs have what all plugins together may use";
+/// And when it does.
+const GOES_ON: &str = "there is memory for it again: going on from the journal";
 
 /// What a run needs.
 #[derive(Clone)]
@@ -92,10 +98,6 @@ impl Runner {
             }
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
-        let journal = match self.journal(&job).await {
-            Ok(journal) => journal,
-            Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
-        };
         let pin = plugin.pin();
         self.outside.store.pin(
             job.lease(),
@@ -111,19 +113,91 @@ impl Runner {
         );
         let here = (&job.record.id, &signals.cancel);
         self.outside.pass(Boundary::Claimed, "job", here).await;
-        let grants = match self.grants(&job, &plugin).await {
-            Ok(grants) => grants,
-            Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
-        };
+        self.runs(job, &plugin, signals, slot).await
+    }
+
+    /// Runs the plugin, and again from its journal as often as others had the memory that it wanted.
+    async fn runs(
+        &self,
+        mut job: Job<Running>,
+        plugin: &Arc<Plugin>,
+        signals: Signals,
+        slot: Slot,
+    ) -> Ended {
         let mut outside = self.outside.clone();
         outside.remotes = Arc::new(outside.remotes.for_one_job());
-        let context = JobContext::new(job.record.clone(), journal, grants, outside, signals);
-        let context = Arc::new(context.with_slot(slot).with_limits(self.limits.clone()));
-        if job.record.attempt > 1 {
-            context.note(&format!("attempt {}: going on from the journal", job.record.attempt));
+        let place = Arc::new(Place::new(slot));
+        let attempt = job.record.attempt;
+        let mut note =
+            (attempt > 1).then(|| format!("attempt {attempt}: going on from the journal"));
+        let mut share = None;
+        loop {
+            let (journal, grants) = match self.beginning(&job, plugin).await {
+                Ok(beginning) => beginning,
+                Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
+            };
+            let (record, outside, signals) = (job.record.clone(), outside.clone(), signals.clone());
+            let context = JobContext::new(record, journal, grants, outside, signals.clone())
+                .with_place(Arc::clone(&place))
+                .with_limits(Arc::clone(&self.limits));
+            let context = Arc::new(context);
+            if let Some(note) = note.replace(GOES_ON.to_owned()) {
+                context.note(&note);
+            }
+            let need = match instance::run(plugin, &self.engine, &context, share.take()).await {
+                Ok(ran) => return Ended::of(job, &context, masked(ran, &context), plugin),
+                Err(need) => need,
+            };
+            context.note(WAITS);
+            let has_effects = context.journal().has_effects();
+            job.record.view = context.journal().view();
+            if let Err(stop) = context.write_all().await {
+                return Ended::stopped(job, stop);
+            }
+            // All that it has in memory stands in its journal by now.
+            drop(context);
+            match self.room(need, &place, &signals, has_effects).await {
+                Ok(room) => share = room,
+                Err(stop) => return Ended::stopped(job, stop),
+            }
         }
-        let ran = masked(instance::run(&plugin, &self.engine, &context).await, &context);
-        Ended::of(job, &context, ran, &plugin)
+    }
+
+    /// What a run begins with.
+    async fn beginning(
+        &self,
+        job: &Job<Running>,
+        plugin: &Plugin,
+    ) -> Result<(Journal, Grants), StorageError> {
+        let journal = self.journal(job).await?;
+        Ok((journal, self.grants(job, plugin).await?))
+    }
+
+    /// Waits until there is so much memory for a run that has nothing, not even a place. One that
+    /// somebody cancels goes on waiting where it may have to clean up.
+    async fn room(
+        &self,
+        need: Need,
+        place: &Place,
+        Signals { cancel, shutdown }: &Signals,
+        has_effects: bool,
+    ) -> Result<Option<Share>, Stop> {
+        let room = async {
+            let share = place.lend_while(self.engine.pool().share(need)).await;
+            place.take_again().await;
+            share
+        };
+        let given_up = async {
+            cancel.cancelled().await;
+            if has_effects {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            share = room => Ok(share),
+            () = given_up => Err(Stop::Cancelled),
+            () = shutdown.cancelled() => Err(Stop::ShuttingDown),
+        }
     }
 
     /// The plugin that an earlier attempt ran, or the one that new jobs run now; of an app, else

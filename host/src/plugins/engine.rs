@@ -114,8 +114,8 @@ impl Engine {
     }
 
     /// The memory that all runs share.
-    pub(super) fn pool(&self) -> Arc<Pool> {
-        Arc::clone(&self.pool)
+    pub const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// The engine itself, for stores.

@@ -20,7 +20,7 @@ use crate::model::failure::Failure;
 use crate::model::limits::Limits;
 use crate::plugins::engine::{Engine, Prepared, TICK};
 use crate::plugins::plugin::Plugin;
-use crate::plugins::quota::{PoolEmpty, Quota};
+use crate::plugins::quota::{Need, NoRoom, Quota, Share};
 
 /// How long a cancelled plugin may compute without asking the host for anything.
 const DEAF: Duration = Duration::from_secs(5);
@@ -39,33 +39,45 @@ pub enum Ran {
     Stopped(Stop),
 }
 
-/// Runs a plugin to its end, or until the host stops it.
-pub async fn run(plugin: &Arc<Plugin>, engine: &Arc<Engine>, job: &Arc<JobContext>) -> Ran {
+/// Runs a plugin to its end, or until the host stops it. It has this share of the memory of all
+/// plugins from the beginning.
+///
+/// # Errors
+/// When others have the memory that it wants: it can go on from its journal when it has that.
+pub async fn run(
+    plugin: &Arc<Plugin>,
+    engine: &Arc<Engine>,
+    job: &Arc<JobContext>,
+    share: Option<Share>,
+) -> Result<Ran, Need> {
     let timeout = Duration::from_secs(plugin.descriptor.timeout_s.max(1)).min(job.limits().run);
     let ended = tokio::select! {
-        ended = tokio::time::timeout(timeout, call(plugin, engine, job)) => ended,
-        stop = job.stopped() => return Ran::Stopped(stop),
+        ended = tokio::time::timeout(timeout, call(plugin, engine, job, share)) => ended,
+        stop = job.stopped() => return Ok(Ran::Stopped(stop)),
     };
-    match ended {
+    Ok(match ended {
         Err(_elapsed) => Ran::Stopped(Stop::limit(
             "operation_timeout",
             format!("`{}` ran longer than its {} s", plugin.descriptor.name, timeout.as_secs()),
         )),
         Ok(Ok(answer)) => Ran::Returned(answer),
         // A stop of ours reaches us as a trap; its reason stands in the job.
-        Ok(Err(trap)) => {
-            Ran::Stopped(job.take_stop().unwrap_or_else(|| trapped(plugin, job, &trap)))
-        }
-    }
+        Ok(Err(trap)) => match (job.take_stop(), trap.downcast_ref()) {
+            (Some(stop), _) => Ran::Stopped(stop),
+            (None, Some(NoRoom::Now(need))) => return Err(*need),
+            (None, _) => Ran::Stopped(trapped(plugin, job, &trap)),
+        },
+    })
 }
 
 async fn call(
     plugin: &Arc<Plugin>,
     engine: &Arc<Engine>,
     job: &Arc<JobContext>,
+    share: Option<Share>,
 ) -> wasmtime::Result<Result<Value, Failure>> {
     let prepared = plugin.prepared(engine).await.map_err(|e| wasmtime::format_err!("{e}"))?;
-    let mut store = store(engine, job);
+    let mut store = store(engine, job, share);
     let params = job.params().to_string();
     let answer = match prepared {
         Prepared::Operation(operation) => {
@@ -117,7 +129,7 @@ fn result(plugin: &Plugin, text: &str, most: usize) -> Result<Value, Failure> {
     Ok(result)
 }
 
-fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {
+fn store(engine: &Arc<Engine>, job: &Arc<JobContext>, share: Option<Share>) -> Store<Guest> {
     let limits = job.limits();
     let clock: Arc<dyn Clock> = job.clock();
     let wasi = WasiCtx::builder()
@@ -128,7 +140,7 @@ fn store(engine: &Arc<Engine>, job: &Arc<JobContext>) -> Store<Guest> {
         .stdout(GuestOutput::stdout(job))
         .stderr(GuestOutput::stderr(job))
         .build();
-    let quota = Box::new(Quota::new(limits, engine.pool()));
+    let quota = Box::new(Quota::new(limits, Arc::clone(engine.pool()), share));
     let mut table = ResourceTable::new();
     table.set_max_capacity(limits.handles);
     let host = Box::new(Capabilities::new(Arc::clone(job)));
@@ -169,9 +181,8 @@ fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>, computing: Duratio
 /// A trap of the guest's own making.
 fn trapped(plugin: &Plugin, job: &JobContext, trap: &wasmtime::Error) -> Stop {
     let name = &plugin.descriptor.name;
-    if let Some(empty) = trap.downcast_ref::<PoolEmpty>() {
-        let message = format!("the plugin `{name}` got no more memory: {empty}; retry it later");
-        return Stop::limit("memory_in_use", message);
+    if let Some(never) = trap.downcast_ref::<NoRoom>() {
+        return Stop::limit("no_such_memory", format!("the plugin `{name}` {never}"));
     }
     let reason = trap.root_cause().to_string();
     let hint = hint(&reason, job.limits()).unwrap_or_default();

@@ -16,14 +16,14 @@ const BLOCK: &str =
     r#"(import "wasi:io/poll@0.2.6" "[method]pollable.block" (func $block (param i32)))"#;
 
 /// A host with these limits.
-async fn limited(limits: &[(&str, u32)]) -> TestHost {
+pub(super) async fn limited(limits: &[(&str, u32)]) -> TestHost {
     let named =
         |(name, number): &(&str, u32)| (format!("WINDLASS_LIMIT_{name}"), number.to_string());
     TestHost::start_with(Options { environment: limits.iter().map(named).collect() }).await
 }
 
 /// From now on servers are made by the plugin that means harm in the way that they are named.
-async fn hostile_servers(host: &TestHost) {
+pub(super) async fn hostile_servers(host: &TestHost) {
     let guest = forge::described(forge::hostile(), &descriptor("create-server", &["job", "ssh"]));
     let (status, added) = host.upload("accept_grants=true&replace_built_in=true", guest).await;
     assert_eq!(status, 201, "{added}");
@@ -116,38 +116,6 @@ async fn a_lower_limit_holds_and_is_told_with_its_number() {
     assert_eq!(lines.len(), 101, "{logs:#}");
     let last = text(&lines.last().unwrap()["message"]);
     assert!(last.contains("at most 100 lines and 16 MiB"), "{last}");
-}
-
-#[tokio::test]
-async fn jobs_that_wait_with_much_memory_take_it_from_each_other_and_not_from_the_host() {
-    let host = limited(&[("ALL_MEMORY_MIB", 120)]).await;
-    hostile_servers(&host).await;
-    // Each has 64 MiB and what it needs besides, of which 16 are its own.
-    let mut waiting = Vec::new();
-    for name in ["waits-with-much-1", "waits-with-much-2"] {
-        waiting.push(has_much(&host, name).await);
-    }
-    let refused = host.create_server("waits-with-much-3").await;
-    let refused = host.ended(&refused).await;
-    assert_eq!(refused["failure"]["code"], "memory_in_use", "{refused:#}");
-    let told = "all plugins together use the 120 MiB that they may have beyond 16 MiB each";
-    assert!(text(&refused["error"]).contains(told), "{refused:#}");
-    // Whoever needs little has it, and what ends gives its share back.
-    serves(&host, "modest").await;
-    for job in &waiting {
-        let (status, said) = host.delete(&format!("/api/jobs/{job}")).await;
-        assert!([200, 202].contains(&status), "{said}");
-        assert_eq!(host.ended(job).await["status"], "cancelled");
-    }
-    has_much(&host, "waits-with-much-4").await;
-}
-
-/// Starts a job that takes 64 MiB and waits with them, and answers its id once it has them.
-async fn has_much(host: &TestHost, server: &str) -> String {
-    let job = host.create_server(server).await;
-    let logs = format!("/api/jobs/{job}/logs");
-    host.until(&logs, |logs| logs.to_string().contains("it is mine")).await;
-    job
 }
 
 #[tokio::test]

@@ -68,13 +68,8 @@ impl Guest for Component {
                 job::sleep(3_600_000)?;
                 done()
             }
-            how if how.starts_with("waits-with-much") => {
-                let kept = vec![1u8; 64 * 1024 * 1024];
-                job::log(job::Level::Info, "it is mine");
-                job::sleep(3_600_000)?;
-                std::hint::black_box(&kept);
-                done()
-            }
+            how if how.starts_with("waits-with-much") => have_much(3_600_000),
+            how if how.starts_with("needs-much") => have_much(2_000),
             _ => done(),
         }
     }
@@ -107,6 +102,16 @@ fn flood_one_line() -> Result<String, Failure> {
     for _ in 0..64 {
         std::io::stdout().write_all(&piece).unwrap();
     }
+    done()
+}
+
+/// Takes 64 MiB, says so, and has them for so many milliseconds.
+fn have_much(duration: u64) -> Result<String, Failure> {
+    job::log(job::Level::Info, "it begins");
+    let kept = vec![1u8; 64 * 1024 * 1024];
+    job::log(job::Level::Info, "it is mine");
+    job::sleep(duration)?;
+    std::hint::black_box(&kept);
     done()
 }
 
