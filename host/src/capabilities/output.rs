@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use crate::effects::context::JobContext;
 use crate::model::journal::LogLevel;
 
-/// The longest line that is kept together, in bytes.
+/// The longest line that is kept together, in bytes. Constant, so that a replay says the same lines.
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// What a guest may write at once. Constant, so that a replay writes in the same pieces.

@@ -18,9 +18,6 @@ use crate::ssh::Stream;
 use crate::storage::{self, Store};
 use crate::vault::masks::Masks;
 
-/// The longest log line, in bytes.
-const LONGEST_LINE: usize = 16 * 1024;
-
 /// How far a run may be ahead of the database, in entries and in bytes.
 const FAR_AHEAD: (usize, usize) = (512, 1024 * 1024);
 
@@ -53,6 +50,8 @@ pub struct Journal {
     log_bytes: usize,
     /// The most lines and bytes of the log.
     most_log: (u64, usize),
+    /// The longest line, in bytes.
+    longest_line: usize,
     dropped: u64,
     /// Entries and bytes that may not be written yet.
     ahead: (usize, usize),
@@ -101,6 +100,7 @@ impl Journal {
             log_lines: 0,
             log_bytes: 0,
             most_log: (limits.log_lines, limits.log_bytes),
+            longest_line: limits.log_line,
             dropped: 0,
             ahead: (0, 0),
             view: job.record.view.clone(),
@@ -114,6 +114,7 @@ impl Journal {
     /// Lets the log become as long as an operator allows.
     pub const fn limit_log(&mut self, limits: &Limits) {
         self.most_log = (limits.log_lines, limits.log_bytes);
+        self.longest_line = limits.log_line;
     }
 
     /// Takes in the next of its entries so far. The log's lines are not kept in memory.
@@ -411,7 +412,7 @@ impl Journal {
             self.dropped += 1;
             return;
         }
-        let message = printable(&self.masks.text(message));
+        let message = printable(&self.masks.text(message), self.longest_line);
         self.log_lines += 1;
         self.log_bytes += message.len();
         self.goes_ahead(message.len());
@@ -469,11 +470,12 @@ fn diverged(ordinal: u32, function: &str, digest: &str, request: &Request) -> St
     )
 }
 
-/// A line that can be shown: no control characters that move a terminal's cursor, not too long.
-pub fn printable(message: &str) -> String {
+/// A line that can be shown: no control characters that move a terminal's cursor, and not much
+/// longer than so many bytes.
+pub fn printable(message: &str, longest: usize) -> String {
     let mut line = String::with_capacity(message.len());
     for c in message.trim_end_matches(['\n', '\r']).chars() {
-        if line.len() > LONGEST_LINE {
+        if line.len() > longest {
             line.push_str(" […cut]");
             break;
         }
@@ -492,7 +494,7 @@ mod tests {
 
     #[test]
     fn control_characters_cannot_reach_a_terminal() {
-        assert_eq!(printable("a\tb\u{1b}[2Jc\n"), "a\tb\\u{1b}[2Jc");
-        assert!(printable(&"x".repeat(100_000)).len() < LONGEST_LINE + 20);
+        assert_eq!(printable("a\tb\u{1b}[2Jc\n", 100), "a\tb\\u{1b}[2Jc");
+        assert!(printable(&"x".repeat(100_000), 16_000).len() < 16_020);
     }
 }

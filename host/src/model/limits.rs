@@ -35,6 +35,8 @@ pub enum Unit {
     Kib,
     /// Seconds.
     Seconds,
+    /// Thousandths of a second.
+    Milliseconds,
     /// Things.
     Count,
 }
@@ -46,6 +48,7 @@ impl Unit {
             Self::Mib => "MiB",
             Self::Kib => "KiB",
             Self::Seconds => "s",
+            Self::Milliseconds => "ms",
             Self::Count => "",
         }
     }
@@ -54,7 +57,7 @@ impl Unit {
         match self {
             Self::Mib => 1024 * 1024,
             Self::Kib => 1024,
-            Self::Seconds | Self::Count => 1,
+            Self::Seconds | Self::Milliseconds | Self::Count => 1,
         }
     }
 }
@@ -96,12 +99,13 @@ impl Amount for usize {
 }
 
 impl Amount for Duration {
-    fn of(number: u64, _: Unit) -> Self {
-        Self::from_secs(number)
+    fn of(number: u64, unit: Unit) -> Self {
+        if unit == Unit::Milliseconds { Self::from_millis(number) } else { Self::from_secs(number) }
     }
 
-    fn number(&self, _: Unit) -> u64 {
-        self.as_secs()
+    fn number(&self, unit: Unit) -> u64 {
+        let milliseconds = u64::try_from(self.as_millis()).unwrap_or(u64::MAX);
+        if unit == Unit::Milliseconds { milliseconds } else { self.as_secs() }
     }
 }
 
@@ -144,16 +148,22 @@ macro_rules! limits {
 limits! {
     #[doc = "memory of a run, all its linear memories together"]
     memory: usize = 256 Mib in 16..4096, "MEMORY_MIB";
+    #[doc = "its linear memories"]
+    memories: usize = 8 Count in 1..100, "MEMORIES";
     #[doc = "memory of all runs together, beyond 16 MiB that each has for itself"]
     all_memory: usize = 1_024 Mib in 16..1_048_576, "ALL_MEMORY_MIB";
     #[doc = "its stack: how deep it may call itself"]
     stack: usize = 512 Kib in 128..8192, "STACK_KIB";
+    #[doc = "its tables"]
+    tables: usize = 64 Count in 1..1_000, "TABLES";
     #[doc = "entries of all its tables together"]
     table_entries: usize = 100_000 Count in 1_000..10_000_000, "TABLE_ENTRIES";
     #[doc = "instances of its modules"]
     instances: usize = 64 Count in 8..1_000, "INSTANCES";
     #[doc = "handles that it has open at once"]
     handles: usize = 4_096 Count in 16..1_000_000, "HANDLES";
+    #[doc = "how long it computes before others get their turn"]
+    turn: Duration = 10 Milliseconds in 1..1_000, "TURN_MILLISECONDS";
     #[doc = "computing between two calls of the host"]
     computing: Duration = 30 Seconds in 1..3_600, "COMPUTING_SECONDS";
     #[doc = "one run by the clock, whatever its descriptor says"]
@@ -172,6 +182,8 @@ limits! {
     log_lines: u64 = 10_000 Count in 10..10_000_000, "LOG_LINES";
     #[doc = "a job's log; the rest is dropped and counted"]
     log_bytes: usize = 16 Mib in 1..1_024, "LOG_MIB";
+    #[doc = "a line of it; the rest is cut off"]
+    log_line: usize = 16 Kib in 1..1_024, "LOG_LINE_KIB";
     #[doc = "a component that is sent, fetched or laid into the directory"]
     component_bytes: usize = 64 Mib in 1..512, "COMPONENT_MIB";
     #[doc = "processor time for compiling a component"]
@@ -228,6 +240,7 @@ impl fmt::Display for Limit {
         let unit = match unit {
             Unit::Count => String::new(),
             Unit::Seconds => " of seconds".to_owned(),
+            Unit::Milliseconds => " of milliseconds".to_owned(),
             Unit::Mib | Unit::Kib => format!(" of {}", unit.as_str()),
         };
         write!(f, "a whole number{unit} from {least} to {most}, {default} unless set ({what})")

@@ -17,9 +17,6 @@ use crate::plugins::fit;
 use crate::plugins::plugin::PluginError;
 use crate::plugins::quota::Pool;
 
-/// How often a running guest is interrupted so that others get their turn.
-pub const TICK: Duration = Duration::from_millis(10);
-
 /// The most runs at once, nearly all of them waiting, where the system has no limit of its own: each
 /// takes some memory and 4 GiB of addresses.
 const MOST_RUNS: usize = 20_000;
@@ -71,7 +68,7 @@ impl Engine {
             .map_err(engine)?;
         let mut apps = bindings::wasi_linker(&inner).map_err(engine)?;
         App::add_to_linker::<Guest, Granted>(&mut apps, capabilities::of).map_err(engine)?;
-        start_ticker(&inner).map_err(folder)?;
+        start_ticker(&inner, limits.turn).map_err(folder)?;
         let cache = Cache::open(cache).map_err(folder)?;
         let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         let room = room(mappings.and_then(|text| text.trim().parse().ok()));
@@ -156,15 +153,16 @@ fn room(mappings: Option<usize>) -> usize {
     fitting.clamp(1, MOST_RUNS)
 }
 
-/// Counts epochs until the engine is gone.
-fn start_ticker(engine: &wasmtime::Engine) -> std::io::Result<()> {
+/// Counts epochs until the engine is gone: at each, a running guest is interrupted so that others get
+/// their turn.
+fn start_ticker(engine: &wasmtime::Engine, turn: Duration) -> std::io::Result<()> {
     let engine = engine.weak();
     let tick = move || {
         while let Some(engine) = engine.upgrade() {
             engine.increment_epoch();
             drop(engine);
             #[expect(clippy::disallowed_methods, reason = "a thread of its own, for this alone")]
-            std::thread::sleep(TICK);
+            std::thread::sleep(turn);
         }
     };
     std::thread::Builder::new().name("epoch-ticker".to_owned()).spawn(tick).map(drop)

@@ -18,7 +18,7 @@ use crate::effects::context::JobContext;
 use crate::effects::journal::printable;
 use crate::model::failure::Failure;
 use crate::model::limits::Limits;
-use crate::plugins::engine::{Engine, Prepared, TICK};
+use crate::plugins::engine::{Engine, Prepared};
 use crate::plugins::plugin::Plugin;
 use crate::plugins::quota::{Need, NoRoom, Quota, Share};
 
@@ -100,17 +100,17 @@ async fn call(
             let checked = tokio::task::spawn_blocking(move || result(&plugin, &text, most));
             checked.await.map_err(|error| wasmtime::format_err!("its result: {error}"))
         }
-        Err(told) => Ok(Err(failure(told.code, &told.message, told.retry_safe))),
+        Err(told) => Ok(Err(failure(told.code, &told.message, told.retry_safe, job.limits()))),
     }
 }
 
 /// A failure in a plugin's words, which stand in every list of jobs: its code is one, and its
 /// message no longer than a line of the log.
-fn failure(code: String, message: &str, retry_safe: bool) -> Failure {
+fn failure(code: String, message: &str, retry_safe: bool, limits: &Limits) -> Failure {
     let is_code = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let is_one = (1..=LONGEST_CODE).contains(&code.len()) && code.chars().all(is_code);
     let code = if is_one { code } else { "plugin_failed".to_owned() };
-    Failure { code, message: printable(message), retry_safe }
+    Failure { code, message: printable(message, limits.log_line), retry_safe }
 }
 
 fn result(plugin: &Plugin, text: &str, most: usize) -> Result<Value, Failure> {
@@ -147,27 +147,28 @@ fn store(engine: &Arc<Engine>, job: &Arc<JobContext>, share: Option<Share>) -> S
     let mut store = Store::new(engine.inner(), Guest { wasi, table, limits: quota, clock, host });
     store.limiter(|guest| &mut *guest.limits);
     store.set_hostcall_fuel(limits.call_bytes);
-    interrupt(&mut store, job, limits.computing);
+    interrupt(&mut store, job);
     store
 }
 
-/// Lets others run every tick, and ends a guest that computes for too long between two calls. One
+/// Lets others run after each turn, and ends a guest that computes for too long between two calls. One
 /// that somebody cancelled asks sooner than that for the effect which tells it, or does not clean up.
-fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>, computing: Duration) {
-    let most = computing.as_millis() / TICK.as_millis();
-    let most_cancelled = DEAF.as_millis() / TICK.as_millis();
+fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>) {
+    let Limits { computing, turn, .. } = *job.limits();
+    let most = computing.as_millis() / turn.as_millis().max(1);
+    let most_cancelled = DEAF.as_millis() / turn.as_millis().max(1);
     let job = Arc::clone(job);
     let mut cancelled = 0;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
-        let ticks = job.computing().fetch_add(1, Ordering::Relaxed) + 1;
+        let turns = job.computing().fetch_add(1, Ordering::Relaxed) + 1;
         // What was computed before the wish to cancel does not count.
-        cancelled = if job.is_cancelled() && ticks > 1 { cancelled + 1 } else { 0 };
+        cancelled = if job.is_cancelled() && turns > 1 { cancelled + 1 } else { 0 };
         if cancelled > most_cancelled {
             job.stop(Stop::Cancelled);
             return Err(wasmtime::format_err!("cancelled while it computed"));
         }
-        if u128::from(ticks) > most {
+        if u128::from(turns) > most {
             job.stop(Stop::limit(
                 "computing_too_long",
                 format!("the plugin computed for {} s without a call", computing.as_secs()),
@@ -192,6 +193,7 @@ fn trapped(plugin: &Plugin, job: &JobContext, trap: &wasmtime::Error) -> Stop {
 /// What wasmtime's words mean for who wrote the plugin.
 fn hint(reason: &str, limits: &Limits) -> Option<String> {
     let Limits { call_bytes, handles, memory, table_entries, instances, stack, .. } = limits;
+    let Limits { memories, tables, .. } = limits;
     let hints = [
         ("unreachable", "; its own words are in the log".to_owned()),
         (
@@ -206,7 +208,8 @@ fn hint(reason: &str, limits: &Limits) -> Option<String> {
         ("memory minimum size", format!(": a plugin has at most {} MiB of memory", memory / MIB)),
         ("table minimum size", format!(": its tables have at most {table_entries} entries")),
         ("instance count too high", format!(": it has at most {instances} instances")),
-        ("memory count too high", ": it has too many linear memories".to_owned()),
+        ("memory count too high", format!(": it has at most {memories} linear memories")),
+        ("table count too high", format!(": it has at most {tables} tables")),
         ("exit", ": it ended its process instead of returning; return a failure".to_owned()),
     ];
     hints.into_iter().find_map(|(words, hint)| reason.contains(words).then_some(hint))

@@ -9,12 +9,6 @@ use wasmtime::{ResourceLimiter, Result};
 
 use crate::model::limits::Limits;
 
-/// The most linear memories of a run; all of them together have one limit.
-const MEMORIES: usize = 8;
-
-/// The most tables of a run, likewise.
-const TABLES: usize = 64;
-
 /// Bytes of memory that every run has for itself, whatever others have. Ours take a tenth of it.
 const OWN: usize = 16 * MIB;
 
@@ -104,13 +98,16 @@ pub struct Quota {
     /// Entries of all tables that are left.
     entries: usize,
     instances: usize,
+    tables: usize,
+    memories: usize,
 }
 
 impl Quota {
     /// All of it, and of the pool so much from the beginning.
     pub const fn new(limits: &Limits, pool: Arc<Pool>, share: Option<Share>) -> Self {
-        let Limits { memory: most_memory, table_entries: entries, instances, .. } = *limits;
-        Self { memory: 0, most_memory, share, pool, entries, instances }
+        let Limits { memory: most_memory, table_entries: entries, .. } = *limits;
+        let Limits { instances, tables, memories, .. } = *limits;
+        Self { memory: 0, most_memory, share, pool, entries, instances, tables, memories }
     }
 
     /// Sees that the run has so many bytes of the pool.
@@ -170,11 +167,11 @@ impl ResourceLimiter for Quota {
     }
 
     fn tables(&self) -> usize {
-        TABLES
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        MEMORIES
+        self.memories
     }
 }
 

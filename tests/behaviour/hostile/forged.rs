@@ -132,11 +132,6 @@ fn in_memory() -> Vec<Hostile> {
     let together = Module { tail: "(memory 1024)".repeat(4), ..Module::default() };
     let tables = Module { tail: "(table 20000 funcref)".repeat(10), ..Module::default() };
     let grows = running("", "(drop (memory.grow (i32.const 65000)))");
-    // Each instance is of the one module that there is.
-    let mut instances = leb128(200);
-    instances.extend([0, 0, 0].repeat(200));
-    let instances = appended(&mute(), 2, &instances);
-    let instances = with_section(&instances, descriptor(NAME, &["job"]).to_string().as_bytes());
     let mut slow = descriptor(NAME, &["job"]);
     slow["timeout_s"] = json!(1);
     let sleeps = running(
@@ -160,7 +155,7 @@ fn in_memory() -> Vec<Hostile> {
         ),
         by(
             "200 instances and memories",
-            instances,
+            instances(),
             Expected::Failed("plugin_trapped", "limit exceeded"),
         ),
         by(
@@ -169,6 +164,14 @@ fn in_memory() -> Vec<Hostile> {
             Expected::Failed("operation_timeout", "longer than its 1 s"),
         ),
     ]
+}
+
+/// Two hundred instances of the one module that there is.
+pub(super) fn instances() -> Vec<u8> {
+    let mut instances = leb128(200);
+    instances.extend([0, 0, 0].repeat(200));
+    let instances = appended(&mute(), 2, &instances);
+    with_section(&instances, descriptor(NAME, &["job"]).to_string().as_bytes())
 }
 
 /// Each is stopped after this time.

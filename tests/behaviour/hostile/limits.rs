@@ -74,6 +74,12 @@ fn by_bytes() -> Vec<Hostile> {
     vec![
         plugin("a memory of 75 MiB", &large, failed("at most 64 MiB of memory")),
         plugin("two memories of 38 MiB", &two, failed("at most 64 MiB of memory")),
+        plugin(
+            "four memories",
+            &with("(memory 1) (memory 1) (memory 1)"),
+            failed("at most 3 linear"),
+        ),
+        plugin("ten tables", &with(&"(table 1 funcref)".repeat(10)), failed("at most 8 tables")),
         plugin("a table of 2 000", &with("(table 2000 funcref)"), failed("at most 1000 entries")),
         plugin("too many handles", &handles, failed("more than 20 handles")),
     ]
@@ -83,15 +89,19 @@ fn by_bytes() -> Vec<Hostile> {
 async fn a_lower_limit_holds_and_is_told_with_its_number() {
     let host = limited(&[
         ("MEMORY_MIB", 64),
+        ("MEMORIES", 3),
         ("STACK_KIB", 128),
+        ("TABLES", 8),
         ("TABLE_ENTRIES", 1_000),
         ("HANDLES", 20),
+        ("TURN_MILLISECONDS", 50),
         ("COMPUTING_SECONDS", 2),
         ("CALLS", 1_000),
         ("EFFECTS", 50),
         ("CALL_MIB", 1),
         ("JOURNAL_MIB", 1),
         ("LOG_LINES", 100),
+        ("LOG_LINE_KIB", 1),
         ("COMPONENT_MIB", 1),
     ])
     .await;
@@ -109,13 +119,44 @@ async fn a_lower_limit_holds_and_is_told_with_its_number() {
     assert_eq!((status, text(&said["code"])), (413, "body_too_large"), "{said}");
     assert!(text(&said["error"]).contains("at most 1048576 bytes"), "{said}");
     serves(&host, "last").await;
-    let id = host.create_server("floods-stdout").await;
+    for guest in ["floods-stdout", "floods-the-log"] {
+        let id = host.create_server(guest).await;
+        assert_eq!(host.ended(&id).await["status"], "completed");
+        let (_, logs) = host.get(&format!("/api/jobs/{id}/logs?tail=1000&level=debug")).await;
+        let lines: Vec<&str> =
+            logs["logs"].as_array().unwrap().iter().map(|line| text(&line["message"])).collect();
+        assert_eq!(lines.len(), 101, "{logs:#}");
+        assert!(lines.iter().all(|line| line.len() < 1_100), "{logs:#}");
+        let last = lines.last().unwrap();
+        assert!(last.contains("at most 100 lines and 16 MiB"), "{last}");
+    }
+}
+
+#[tokio::test]
+async fn a_lower_limit_holds_where_another_one_would_be_met_first() {
+    let limits = [("INSTANCES", 20), ("MEMORIES", 100), ("RESULT_MIB", 1), ("LOG_MIB", 1)];
+    let host = limited(&limits).await;
+    hostile_servers(&host).await;
+    let answer =
+        "(i32.store8 (i32.const 16) (i32.const 0)) (i32.store (i32.const 20) (i32.const 8))
+        (i32.store (i32.const 24) (i32.const 2000000)) (i32.const 16)";
+    let answers = Module { pages: 40, run: answer.to_owned(), ..Module::default() };
+    let guests = [
+        plugin("answers 2 MB", &answers, Expected::Failed("bad_result", "at most 1048576 are")),
+        Hostile {
+            name: "200 instances".to_owned(),
+            door: Door::Run(forged::instances()),
+            expected: Expected::Failed("plugin_trapped", "at most 20 instances"),
+        },
+    ];
+    for (number, guest) in guests.iter().enumerate() {
+        let outcome = meet(&host, guest, number).await;
+        assert!(is_expected(&guest.expected, &outcome), "{}: {outcome}", guest.name);
+    }
+    let id = host.create_server("floods-the-log").await;
     assert_eq!(host.ended(&id).await["status"], "completed");
-    let (_, logs) = host.get(&format!("/api/jobs/{id}/logs?tail=1000&level=debug")).await;
-    let lines = logs["logs"].as_array().unwrap();
-    assert_eq!(lines.len(), 101, "{logs:#}");
-    let last = text(&lines.last().unwrap()["message"]);
-    assert!(last.contains("at most 100 lines and 16 MiB"), "{last}");
+    let (_, logs) = host.get(&format!("/api/jobs/{id}/logs?tail=1")).await;
+    assert!(logs.to_string().contains("at most 10000 lines and 1 MiB"), "{logs:#}");
 }
 
 #[tokio::test]
