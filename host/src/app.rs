@@ -153,7 +153,7 @@ impl App {
         for (limit, number) in limits.changed() {
             info!(limit = limit.setting, number, "plugins have another limit than usual");
         }
-        let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone(), limits };
+        let runner = Runner::new(outside, catalog.clone(), engine.clone(), limits);
         let workers = workers(config, runner, worker);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         if let Some(interval) = config.reconcile.filter(|_| config.workers > 0) {

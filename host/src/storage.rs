@@ -25,6 +25,7 @@ pub mod apps;
 mod config;
 mod error;
 pub mod feed;
+pub mod parts;
 pub mod planned;
 pub mod plugins;
 pub mod removal;
@@ -40,6 +41,7 @@ pub trait Store:
     AppStore
     + ConfigStore
     + feed::FeedStore
+    + parts::PartStore
     + planned::PlanStore
     + plugins::PluginStore
     + Send

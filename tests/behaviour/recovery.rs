@@ -2,6 +2,8 @@
 //! sent and before its outcome is on disk, and each one that changes something is killed there: in
 //! `windlass torture`, or here. Made from `wit/`, so that a new function cannot be forgotten.
 
+mod memory;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;

@@ -96,12 +96,7 @@ impl Workshop {
         let now = Timestamp::now();
         let claim = Claim { worker: worker.id.clone(), now, until: now };
         store.recover(&claim, true).await.unwrap();
-        let runner = Runner {
-            outside: outside.clone(),
-            catalog: Arc::clone(&catalog),
-            engine: engine(),
-            limits: Arc::default(),
-        };
+        let runner = Runner::new(outside.clone(), Arc::clone(&catalog), engine(), Arc::default());
         let workers = Some(Workers::start(runner, worker));
         Self { home, store, outside, catalog, workers }
     }
@@ -128,7 +123,7 @@ impl Workshop {
     /// What runs a job that somebody else than the workers has claimed.
     pub fn runner(&self) -> Runner {
         let (outside, catalog) = (self.outside.clone(), Arc::clone(&self.catalog));
-        Runner { outside, catalog, engine: engine(), limits: Arc::default() }
+        Runner::new(outside, catalog, engine(), Arc::default())
     }
 
     /// The database file.

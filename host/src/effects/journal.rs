@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::effects::Stop;
 use crate::effects::request::{self, Request};
@@ -42,6 +43,10 @@ pub struct Journal {
     lease: Lease,
     recorded: Vec<Recorded>,
     next: u32,
+    /// Bytes of memory of the answers that the plugin was not given again yet.
+    unread: usize,
+    /// The right to have them in memory.
+    room: Option<OwnedSemaphorePermit>,
     /// Lines that the plugin has said so far, and in earlier attempts.
     said: u64,
     said_before: u64,
@@ -94,6 +99,8 @@ impl Journal {
             lease: job.lease().clone(),
             recorded: Vec::new(),
             next: 0,
+            unread: 0,
+            room: None,
             said: 0,
             said_before: 0,
             remote: HashMap::new(),
@@ -144,6 +151,7 @@ impl Journal {
                 self.keep(ordinal, Recorded { function, digest, outcome: None });
             }
             Event::Outcome { ordinal, function, digest, result, .. } => {
+                self.unread += request::weight_of(&result);
                 let outcome = Some((entry.at, result));
                 self.keep(ordinal, Recorded { function, digest, outcome });
             }
@@ -158,6 +166,16 @@ impl Journal {
             | Event::Requeued { .. }
             | Event::Finished { .. } => {}
         }
+    }
+
+    /// How many bytes of memory the answers take that were not given again yet.
+    pub const fn unread(&self) -> usize {
+        self.unread
+    }
+
+    /// Has this until the plugin was told all that it was told before.
+    pub fn hold(&mut self, room: Option<OwnedSemaphorePermit>) {
+        self.room = room;
     }
 
     /// Ordinals come in order; one that has an intent already gets its outcome.
@@ -185,9 +203,13 @@ impl Journal {
             Some(Recorded { outcome: None, .. }) => Replayed::Intent,
             Some(Recorded { outcome: Some((at, result)), .. }) => {
                 let kept = without_answer(result);
+                self.unread = self.unread.saturating_sub(request::weight_of(result));
                 Replayed::Outcome { at: *at, result: std::mem::replace(result, kept) }
             }
         };
+        if !matches!(replayed, Replayed::Outcome { .. }) {
+            self.room = None;
+        }
         self.next += 1;
         Ok((ordinal, replayed))
     }

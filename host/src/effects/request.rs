@@ -41,6 +41,27 @@ pub fn size_of(result: &Result<Value, Failure>) -> usize {
     }
 }
 
+/// How many bytes of memory a result takes, about.
+pub fn weight_of(result: &Result<Value, Failure>) -> usize {
+    match result {
+        Ok(value) => weight(value),
+        Err(failure) => failure.code.len() + failure.message.len(),
+    }
+}
+
+fn weight(value: &Value) -> usize {
+    let within = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        // Each with its name, and a part of a node of the tree.
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + 32 + weight(value)).sum()
+        }
+    };
+    std::mem::size_of::<Value>() + within
+}
+
 fn size(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,

@@ -14,6 +14,7 @@ use crate::effects::context::{JobContext, Outside, Signals};
 use crate::effects::grants::{AppScope, Grants};
 use crate::effects::journal::Journal;
 use crate::effects::slots::{Place, Slot};
+use crate::jobs::recovery::Recoveries;
 use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
@@ -28,9 +29,6 @@ use crate::plugins::plugin::Plugin;
 use crate::plugins::quota::{Need, Share};
 use crate::storage::{self, StorageError};
 
-/// How many journal entries are read at once.
-const PAGE: usize = 1_000;
-
 /// The longest pause between two attempts to write a job's end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
@@ -44,15 +42,24 @@ const GOES_ON: &str = "there is memory for it again: going on from the journal";
 pub struct Runner {
     /// Where effects go.
     pub outside: Outside,
-    /// Which plugin provides which operation.
-    pub catalog: Arc<Catalog>,
-    /// What runs them.
+    /// What runs plugins.
     pub engine: Arc<Engine>,
-    /// What they may use up.
-    pub limits: Arc<Limits>,
+    catalog: Arc<Catalog>,
+    limits: Arc<Limits>,
+    recoveries: Recoveries,
 }
 
 impl Runner {
+    /// Runs what this catalogue has, within these limits.
+    pub fn new(
+        outside: Outside,
+        catalog: Arc<Catalog>,
+        engine: Arc<Engine>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Self { outside, engine, catalog, limits, recoveries: Recoveries::default() }
+    }
+
     /// Runs a claimed job to the end of this attempt, and writes that down.
     #[tracing::instrument(skip_all, fields(job.id = %job.record.id, operation = %job.record.operation))]
     pub async fn run(self, job: Job<Running>, signals: Signals, slot: Slot) {
@@ -169,7 +176,7 @@ impl Runner {
         job: &Job<Running>,
         plugin: &Plugin,
     ) -> Result<(Journal, Grants), StorageError> {
-        let journal = self.journal(job).await?;
+        let journal = self.recoveries.journal(&self.outside.store, job).await?;
         Ok((journal, self.grants(job, plugin).await?))
     }
 
@@ -253,21 +260,6 @@ impl Runner {
         });
         let delete_data = job.record.params.get("delete_data") == Some(&Value::Bool(true));
         Ok(grants.for_app(AppScope { name, names: names.collect(), delete_data }))
-    }
-
-    /// The job's journal, read a page at a time.
-    async fn journal(&self, job: &Job<Running>) -> Result<Journal, StorageError> {
-        let mut journal = Journal::new(Arc::clone(&self.outside.store), job, Vec::new());
-        let mut after = 0;
-        loop {
-            let page = self.outside.store.journal(&job.record.id, after, PAGE).await?;
-            let is_last = page.len() < PAGE;
-            after = page.last().map_or(after, |entry| entry.seq);
-            journal.extend(page);
-            if is_last {
-                return Ok(journal);
-            }
-        }
     }
 
     async fn write(&self, ended: &Ended) -> Result<(), StorageError> {

@@ -203,7 +203,7 @@ async fn host(
     };
     let (catalog, engine) = (real.catalog.clone(), real.engine.clone());
     let limits = real.registrar.limits().clone();
-    let runner = Runner { outside, catalog: catalog.clone(), engine: engine.clone(), limits };
+    let runner = Runner::new(outside, catalog.clone(), engine.clone(), limits);
     let workers = Workers::start(runner, WorkerOptions { id: worker_id()?, limit: 1 });
     Ok(App {
         home,

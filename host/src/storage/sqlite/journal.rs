@@ -1,14 +1,25 @@
 //! Journals: numbered entries, written only by who has the job; what is read from them.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, params};
 
 use crate::model::job::{Lease, PluginPin, View};
 use crate::model::journal::{Entry, Event, LogLevel, NewEntry};
 use crate::model::names::JobId;
+use crate::storage::parts::{Most, Part, PartStore};
+use crate::storage::sqlite::Sqlite;
 use crate::storage::sqlite::fault::{Fault, column, from_json, number, time, to_json};
 use crate::storage::sqlite::feed;
 use crate::storage::sqlite::verb::Writing;
 use crate::storage::{Change, LogLine, StorageError};
+
+#[async_trait]
+impl PartStore for Sqlite {
+    async fn journal_part(&self, id: &JobId, after: u64, most: Most) -> Result<Part, StorageError> {
+        let id = id.clone();
+        self.read("read a journal", move |reader| part(reader, &id, after, most)).await
+    }
+}
 
 /// A write that nobody waits for.
 #[derive(Clone, Debug)]
@@ -139,23 +150,37 @@ pub(super) fn entries(
     after: u64,
     limit: usize,
 ) -> Result<Vec<Entry>, Fault> {
+    Ok(part(connection, id, after, Most { entries: limit, bytes: usize::MAX })?.entries)
+}
+
+/// The journal of a job from this entry on, as much as may be had at once; the first is always.
+pub(super) fn part(
+    connection: &Connection,
+    id: &JobId,
+    after: u64,
+    most: Most,
+) -> Result<Part, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT seq, at, body FROM journal
          WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND seq > ?2
          ORDER BY seq LIMIT ?3",
     )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = i64::try_from(most.entries).unwrap_or(i64::MAX);
     let mut rows = select.query(params![id.as_str(), column(after), limit])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    let (mut entries, mut bytes) = (Vec::new(), 0_usize);
+    while bytes < most.bytes {
+        let Some(row) = rows.next()? else {
+            return Ok(Part { is_last: entries.len() < most.entries, entries });
+        };
         let body: String = row.get(2)?;
-        found.push(Entry {
+        bytes = bytes.saturating_add(body.len());
+        entries.push(Entry {
             seq: number(row.get(0)?)?,
             at: time(row.get(1)?)?,
             event: from_json(&body)?,
         });
     }
-    Ok(found)
+    Ok(Part { entries, is_last: false })
 }
 
 /// The last lines that matter at least so much, and how many such lines there are.
