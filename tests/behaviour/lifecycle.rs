@@ -1,5 +1,6 @@
 //! The life of a plugin: added, activated, gone back from, removed; and its jobs, which never notice.
 
+mod cache;
 mod canary;
 mod collection;
 mod compatibility;
