@@ -20,6 +20,7 @@ mod hetzner;
 mod hostile;
 mod http;
 mod leases;
+mod leftovers;
 mod lifecycle;
 mod main_job;
 mod mcp;

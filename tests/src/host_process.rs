@@ -211,6 +211,12 @@ impl TestHost {
         self.sync_delay = delay;
     }
 
+    /// From its next start on, it is told this too.
+    pub fn set(&mut self, settings: &[(&str, &str)]) {
+        let settings = settings.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        self.options.environment.extend(settings);
+    }
+
     /// Starts it again on the same home.
     pub async fn restart(&mut self) {
         self.restart_with(&[]).await;
@@ -378,14 +384,19 @@ fn first_line(output: ChildStdout, mut kept: File) -> oneshot::Receiver<String> 
     line
 }
 
-/// The program with a slow disk. It is the process that is started, and strace one beside it.
+/// The program with a slow disk.
 fn slowed(delay: Duration) -> Command {
+    injected("fsync,fdatasync", &format!("delay_exit={}", delay.as_micros()))
+}
+
+/// The program, in which strace does this to these calls of the system. It is the process that is
+/// started, and strace one beside it.
+pub fn injected(calls: &str, what: &str) -> Command {
     let program = program();
     let mut command = Command::new("strace");
     command
         .args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none"])
-        .args(["-e", "trace=fsync,fdatasync"])
-        .args(["-e", &format!("inject=fsync,fdatasync:delay_exit={}", delay.as_micros())])
+        .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{what}")])
         .arg(program.get_program())
         .stdin(Stdio::null());
     for (name, value) in program.get_envs() {

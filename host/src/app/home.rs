@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::app::access::Admin;
 use crate::error::{Error, ErrorKind, sentence};
-use crate::files::write_whole;
+use crate::files::{self, write_whole};
 
 /// Somebody may look at the lock for a moment; so often is tried again.
 const LOOKS: u32 = 20;
@@ -60,6 +60,9 @@ impl Home {
 
     fn taken(path: &Path, lock: File, created: bool) -> Result<Self, Error> {
         let home = Self { path: path.to_owned(), lock, is_new: AtomicBool::new(created) };
+        if let Err(error) = files::sweep(path) {
+            warn!(%error, "could not remove what a killed host left unfinished in the home");
+        }
         home.write(&Occupant { pid: std::process::id(), address: None })?;
         Ok(home)
     }

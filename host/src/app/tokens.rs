@@ -45,8 +45,9 @@ impl Tokens {
     pub(super) async fn load(store: &Arc<dyn Store>, home: &Home) -> Result<Self, Error> {
         if store.tokens().await?.is_empty() {
             let secret = new_secret();
-            store.put_token(record(FIRST, Scope::Admin, &secret, Timestamp::now())).await?;
+            // Its owner has it before it is good: a host that is killed in between makes another.
             home.write_private(FILE, &secret)?;
+            store.put_token(record(FIRST, Scope::Admin, &secret, Timestamp::now())).await?;
         }
         let tokens = Self { kept: ArcSwap::default(), own: ArcSwapOption::default() };
         tokens.reload(&**store).await?;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
 use wasmtime::component::Component;
 
-use crate::files::write_whole;
+use crate::files::{self, write_whole};
 use crate::model::names::Digest;
 
 /// How many bytes of a file are the checksum of the rest.
@@ -29,6 +29,9 @@ impl Cache {
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> std::io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        if let Err(error) = files::sweep(folder) {
+            warn!(folder = %folder.display(), %error, "could not sweep the cache");
+        }
         Ok(Self { folder: folder.to_owned() })
     }
 

@@ -1,13 +1,14 @@
 //! The files beside the database that the vault keeps: for their owner alone, and there whole or
 //! not at all, also when the process is killed in between. One host uses a home at a time.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Result, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{ErrorKind, Result};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::files::write_whole;
 use crate::vault::VaultError;
 
 /// Reads a file that nobody else may read; none when there is none.
@@ -30,24 +31,14 @@ pub(super) fn write(
     name: &str,
     content: &[u8],
 ) -> std::result::Result<(), VaultError> {
-    let unfinished = format!("{name}.new");
-    let written = || -> Result<()> {
-        let path = home.join(&unfinished);
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        // One that a cut-off write left may have had another mode.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        drop(file);
-        moved(home, &unfinished, name)
-    };
-    written().map_err(|reason| VaultError::File { path: home.join(name), reason })
+    let path = home.join(name);
+    write_whole(&path, &[content]).map_err(|reason| VaultError::File { path, reason })
 }
 
 /// Gives a file another name; one that has it is replaced.
 pub(super) fn rename(home: &Path, from: &str, to: &str) -> std::result::Result<(), VaultError> {
-    moved(home, from, to).map_err(|reason| VaultError::File { path: home.join(from), reason })
+    let renamed = std::fs::rename(home.join(from), home.join(to)).and_then(|()| sync(home));
+    renamed.map_err(|reason| VaultError::File { path: home.join(from), reason })
 }
 
 /// Removes a file; one that is gone is success.
@@ -58,11 +49,6 @@ pub(super) fn remove(home: &Path, name: &str) -> std::result::Result<(), VaultEr
         Err(error) => Err(error),
     };
     removed.map_err(|reason| VaultError::File { path: home.join(name), reason })
-}
-
-fn moved(home: &Path, from: &str, to: &str) -> Result<()> {
-    std::fs::rename(home.join(from), home.join(to))?;
-    sync(home)
 }
 
 fn sync(home: &Path) -> Result<()> {

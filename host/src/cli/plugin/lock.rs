@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::plugin::author::{file, refused};
 use crate::cli::plugin::registry::Fetched;
 use crate::cli::{Exit, Refusal};
-use crate::files::write_whole;
+use crate::files::{self, write_whole};
 use crate::model::grants::GrantsWanted;
 use crate::model::names::Digest;
 use crate::oci::reference::Reference;
@@ -150,7 +150,8 @@ impl Lock {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|error| file("make", folder, &error))?;
         }
-        write_whole(&self.path, &[text.as_bytes()])
+        files::sweep_beside(&self.path)
+            .and_then(|()| write_whole(&self.path, &[text.as_bytes()]))
             .map_err(|error| file("write", &self.path, &error))
     }
 }

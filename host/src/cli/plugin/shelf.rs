@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Refusal;
 use crate::cli::plugin::author::file;
-use crate::files::write_whole;
+use crate::files::{self, write_whole};
 use crate::model::names::Digest;
 use crate::oci::digest_of;
 
@@ -33,7 +33,8 @@ impl Shelf {
             return Ok(());
         }
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.map_err(|error| file("make", &self.folder, &error))?;
+        made.and_then(|()| files::sweep(&self.folder))
+            .map_err(|error| file("make", &self.folder, &error))?;
         let path = self.path(digest);
         write_whole(&path, &[bytes]).map_err(|error| file("write", &path, &error))
     }
