@@ -1,11 +1,13 @@
-//! The job's states and the protocol of leases and fencing, as a model: whatever many workers, kills
-//! and power cuts do, the store says what the model says, and no job is stuck.
+//! The job's states, the protocol of leases and fencing, and what jobs write of apps and their
+//! secrets, as a model: whatever many workers, kills and power cuts do, the store says what the
+//! model says, and no job is stuck.
 //!
 //! Sequences of steps are made, and made smaller when one fails, by `proptest-state-machine`. They
 //! run against the real store, which an exhaustive checker of models alone would not do. CI runs
 //! the same ones each time; `SLOW_TESTS` runs more, and `PROPTEST_RNG_SEED` and `PROPTEST_CASES`
 //! choose others.
 
+mod apps;
 mod reference;
 mod system;
 

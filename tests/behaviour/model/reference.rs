@@ -1,11 +1,12 @@
 //! The model: jobs, leases and what of them is on disk, in as few words as the specification has.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use proptest_state_machine::ReferenceStateMachine;
+use windlass::model::app::AppStatus;
 use windlass::model::job::JobStatus;
+
+use super::apps::{APPS, Apps, Refusal};
 
 /// How long a lease lasts, in seconds.
 pub(super) const LEASE: u32 = 30;
@@ -17,21 +18,31 @@ const WORKERS: u8 = 3;
 const SERVERS: u8 = 2;
 
 /// The most jobs of a sequence.
-const MOST_JOBS: usize = 10;
+const MOST_JOBS: usize = 12;
 
 /// A step of somebody.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     /// A new job about this server, which needs these.
     Submit { server: Option<u8>, needs: Vec<usize> },
+    /// A new job that makes this app run.
+    Deploy { app: u8 },
+    /// A new job that takes this app away, perhaps with its secret.
+    Undeploy { app: u8, forgets: bool },
+    /// Somebody says what an app's secret is.
+    Tell { app: u8, secret: usize },
     /// A worker wants a job.
     Claim { worker: u8 },
     /// Whoever had this lease writes to the journal, durably.
     Append { lease: usize },
     /// The same, and nobody waits for it.
     Defer { lease: usize },
-    /// The same with something of the host's own, which is on disk when what comes next is.
-    Keep { lease: usize, secret: u8 },
+    /// The same with an app's secret, unless there is one: on disk when what comes next is.
+    Keep { lease: usize, app: u8 },
+    /// The same with a note in an app's record.
+    Note { lease: usize, app: u8 },
+    /// The same with the removal of an app's record.
+    Forget { lease: usize, app: u8 },
     /// Whoever had this lease ends the job.
     Finish { lease: usize, status: JobStatus },
     /// The same, giving it back.
@@ -61,8 +72,12 @@ pub(super) enum Said {
     Claimed(Option<usize>),
     /// It is done; or the lease is an old one.
     Done(bool),
+    /// There is no job, for this reason.
+    Refused(Refusal),
     /// The secret that is kept; none when the lease is an old one.
     Kept(Option<usize>),
+    /// The lease counts, and there is no such app.
+    NoApp,
     /// So many jobs were put back.
     Recovered(u64),
     /// These leases are kept: jobs, and whether they are to stop.
@@ -102,7 +117,7 @@ pub(super) struct Lease {
 pub(super) struct Written {
     pub(super) jobs: Vec<Job>,
     pub(super) leases: Vec<Lease>,
-    secrets: BTreeMap<u8, usize>,
+    pub(super) apps: Apps,
 }
 
 /// Everything.
@@ -145,9 +160,11 @@ impl ReferenceStateMachine for Model {
             (1, Just(Step::Wake).boxed()),
             (1, Just(Step::Kill).boxed()),
             (1, Just(Step::PowerCut).boxed()),
+            (1, tell().boxed()),
         ];
         if jobs < MOST_JOBS {
-            steps.push((6, submit(jobs)));
+            steps.push((5, submit(jobs)));
+            steps.push((5, about_app()));
         }
         if jobs > 0 {
             steps.push((1, (0..jobs).prop_map(|job| Step::Cancel { job }).boxed()));
@@ -162,10 +179,13 @@ impl ReferenceStateMachine for Model {
         let (jobs, leases) = (state.written.jobs.len(), state.written.leases.len());
         match step {
             Step::Submit { needs, .. } => jobs < MOST_JOBS && needs.iter().all(|it| *it < jobs),
+            Step::Deploy { .. } | Step::Undeploy { .. } => jobs < MOST_JOBS,
             Step::Cancel { job } => *job < jobs,
             Step::Append { lease }
             | Step::Defer { lease }
             | Step::Keep { lease, .. }
+            | Step::Note { lease, .. }
+            | Step::Forget { lease, .. }
             | Step::Finish { lease, .. }
             | Step::Requeue { lease } => *lease < leases,
             _ => true,
@@ -185,6 +205,20 @@ fn submit(jobs: usize) -> BoxedStrategy<Step> {
     (server, needs).prop_map(|(server, needs)| Step::Submit { server, needs }).boxed()
 }
 
+fn about_app() -> BoxedStrategy<Step> {
+    (0..APPS, any::<Option<bool>>())
+        .prop_map(|(app, forgets)| match forgets {
+            None => Step::Deploy { app },
+            Some(forgets) => Step::Undeploy { app, forgets },
+        })
+        .boxed()
+}
+
+/// Something that no lease's holder keeps.
+fn tell() -> impl Strategy<Value = Step> {
+    (0..APPS, 1_000..2_000_usize).prop_map(|(app, secret)| Step::Tell { app, secret })
+}
+
 /// A step of somebody who had a lease: of the newest ones more often than of old ones.
 fn with_lease(leases: usize) -> BoxedStrategy<Step> {
     let newest = leases.saturating_sub(3)..leases;
@@ -195,12 +229,14 @@ fn with_lease(leases: usize) -> BoxedStrategy<Step> {
         1 => Just(JobStatus::Cancelled),
         1 => Just(JobStatus::Uncertain),
     ];
-    (lease, status, 0..2_u8, any::<Index>())
-        .prop_map(|(lease, status, secret, which)| match which.index(7) {
+    (lease, status, 0..APPS, any::<Index>())
+        .prop_map(|(lease, status, app, which)| match which.index(11) {
             0 => Step::Append { lease },
             1 | 2 => Step::Defer { lease },
-            3 => Step::Keep { lease, secret },
-            4 => Step::Requeue { lease },
+            3 => Step::Keep { lease, app },
+            4 | 5 => Step::Note { lease, app },
+            6 => Step::Forget { lease, app },
+            7 => Step::Requeue { lease },
             _ => Step::Finish { lease, status },
         })
         .boxed()
@@ -220,9 +256,9 @@ impl State {
                 self.held.push(lease);
                 Said::Nothing
             }
-            Step::Keep { lease, secret } => {
+            Step::Keep { .. } | Step::Note { .. } | Step::Forget { .. } => {
                 self.write_held();
-                Said::Kept(self.written.keep(lease, secret))
+                self.written.in_order(step)
             }
             Step::Kill => {
                 self.held.clear();
@@ -252,9 +288,37 @@ impl State {
 }
 
 impl Written {
+    /// What is written in the order of a job's journal, and on disk with what comes then.
+    fn in_order(&mut self, step: &Step) -> Said {
+        match *step {
+            Step::Keep { lease, app } => Said::Kept(self.keep(lease, app)),
+            Step::Note { lease, .. } | Step::Forget { lease, .. } if !self.holds(lease) => {
+                Said::Done(false)
+            }
+            Step::Note { lease, app } => match self.apps.records.get_mut(&app) {
+                Some(record) => {
+                    record.note = Some(lease);
+                    Said::Done(true)
+                }
+                None => Said::NoApp,
+            },
+            Step::Forget { app, .. } => {
+                self.apps.remove(app);
+                Said::Done(true)
+            }
+            _ => unreachable!("{step:?} is not of a job"),
+        }
+    }
+
     fn durably(&mut self, step: &Step, now: u32) -> Said {
         match step {
             Step::Submit { server, needs } => self.submit(*server, needs.clone()),
+            Step::Deploy { app } => self.change_app(*app, AppStatus::Deploying, false),
+            Step::Undeploy { app, forgets } => self.change_app(*app, AppStatus::Removing, *forgets),
+            Step::Tell { app, secret } => {
+                self.apps.secrets.insert(*app, *secret);
+                Said::Nothing
+            }
             Step::Append { lease } => Said::Done(self.append(*lease, "log")),
             Step::Finish { lease, status } => Said::Done(self.finish(*lease, *status)),
             Step::Requeue { lease } => {
@@ -290,6 +354,13 @@ impl Written {
             self.end(number, JobStatus::Failed);
         }
         Said::Nothing
+    }
+
+    fn change_app(&mut self, app: u8, status: AppStatus, forgets: bool) -> Said {
+        match self.apps.begin(app, self.jobs.len(), status, forgets) {
+            Ok(()) => self.submit(Some(0), Vec::new()),
+            Err(refusal) => Said::Refused(refusal),
+        }
     }
 
     /// The oldest job that may run.
@@ -331,8 +402,8 @@ impl Written {
         is_held
     }
 
-    fn keep(&mut self, lease: usize, secret: u8) -> Option<usize> {
-        self.holds(lease).then(|| *self.secrets.entry(secret).or_insert(lease))
+    fn keep(&mut self, lease: usize, app: u8) -> Option<usize> {
+        self.holds(lease).then(|| *self.apps.secrets.entry(app).or_insert(lease))
     }
 
     fn finish(&mut self, lease: usize, status: JobStatus) -> bool {
@@ -348,6 +419,7 @@ impl Written {
         let job = &mut self.jobs[number];
         (job.status, job.holder) = (status, None);
         job.kinds.push("finished");
+        self.apps.settle(number, status, self.jobs[number].attempt > 0);
         if status == JobStatus::Completed {
             return;
         }

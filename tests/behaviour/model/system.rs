@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
 use proptest_state_machine::StateMachineTest;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::journal::put_server;
 use tokio::runtime::Runtime;
+use windlass::model::app::{AppRecord, AppStatus};
 use windlass::model::failure::Failure;
 use windlass::model::job::{Job, JobStatus, Outcome, Running};
 use windlass::model::journal::{Event, LogLevel, LogSource, NewEntry};
-use windlass::model::names::JobId;
+use windlass::model::names::{AppName, JobId, ServerName};
+use windlass::storage::apps::AppStore as _;
 use windlass::storage::sqlite::{Options, Sqlite};
 use windlass::storage::{
     CancelRequest, Claim, ConfigStore as _, JobCounts, NewJob, ServerChange, StorageError, Store,
     Submitted,
 };
 
+use super::apps::{APPS, Refusal};
 use super::reference::{LEASE, Model, Said, State, Step};
 
 /// Longer than any sequence: nothing is written but by the model's steps.
@@ -47,6 +51,8 @@ impl StateMachineTest for Host {
     fn init_test(_: &State) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let folder = new_folder();
+        runtime.block_on(open(folder.path()).close());
+        put_server(&folder.path().join(FILES[0]), &server());
         let store = open(folder.path());
         let mut host = Self { runtime, folder, store, claimed: Vec::new(), synced: 0 };
         host.settle();
@@ -61,9 +67,7 @@ impl StateMachineTest for Host {
             _ => host.take(&step, state),
         };
         assert_eq!(said, state.said, "{step:?}");
-        if !matches!(step, Step::Claim { .. } | Step::Renew { .. } | Step::Keep { .. }) {
-            host.note_synced(&step);
-        }
+        host.note_synced(&step);
         host
     }
 
@@ -86,6 +90,18 @@ impl StateMachineTest for Host {
         let count = |status| jobs.iter().filter(|job| job.status == status).count() as u64;
         let (queued, running) = (count(JobStatus::Queued), count(JobStatus::Running));
         assert_eq!(host.wait(host.store.job_counts()).unwrap(), JobCounts { queued, running });
+        for app in 0..APPS {
+            let found = host.wait(host.store.app(&server_of(0), &app_of(app))).unwrap();
+            let found = found.map(|it| (it.status, it.job_id, it.notes, it.forgets));
+            let wanted = state.written.apps.records.get(&app).map(|it| {
+                let notes = it.note.iter().map(ToString::to_string).collect();
+                (it.status, id_of(it.job), notes, it.forgets)
+            });
+            assert_eq!(found, wanted, "app {app}");
+            let secret = host.wait(host.store.secret(&secret_of(app))).unwrap();
+            let wanted = state.written.apps.secrets.get(&app).map(ToString::to_string);
+            assert_eq!(secret, wanted.map(String::into_bytes), "the secret of app {app}");
+        }
         let is_stuck = running == 0 && queued > 0 && state.written.claimable().is_none();
         assert!(!is_stuck, "nobody will ever run what waits");
     }
@@ -100,10 +116,12 @@ impl Host {
         let store = Arc::clone(&self.store);
         let now = at(state.now);
         match step {
-            Step::Submit { server, needs } => {
-                let number = state.written.jobs.len() - 1;
-                let submitted = self.wait(store.submit(new_job(number, *server, needs))).unwrap();
-                assert_eq!(submitted, Submitted::Job(id_of(number)));
+            Step::Submit { .. } | Step::Deploy { .. } | Step::Undeploy { .. } => {
+                self.submit(step, state)
+            }
+            Step::Tell { app, secret } => {
+                let value = secret.to_string();
+                self.wait(store.put_secret(&secret_of(*app), value.as_bytes())).unwrap();
                 Said::Nothing
             }
             Step::Claim { worker } => self.claim(*worker, state),
@@ -115,10 +133,14 @@ impl Host {
                 store.append(self.claimed[*lease].lease(), vec![log(now)], None);
                 Said::Nothing
             }
-            Step::Keep { lease, secret } => {
-                let (held, name) = (self.claimed[*lease].lease(), format!("secret-{secret}"));
-                let value = lease.to_string();
-                match self.wait(store.add_secret(held, &name, value.as_bytes())) {
+            Step::Note { lease, app } => self.note(*lease, *app),
+            Step::Forget { lease, app } => {
+                let held = self.claimed[*lease].lease();
+                self.done(store.forget_app(held, &server_of(0), &app_of(*app)))
+            }
+            Step::Keep { lease, app } => {
+                let (held, value) = (self.claimed[*lease].lease(), lease.to_string());
+                match self.wait(store.add_secret(held, &secret_of(*app), value.as_bytes())) {
                     Err(StorageError::LeaseLost { .. }) => Said::Kept(None),
                     kept => {
                         let kept = String::from_utf8(kept.unwrap()).unwrap();
@@ -156,6 +178,41 @@ impl Host {
             }
             Step::Pass(_) => Said::Nothing,
             Step::Kill | Step::PowerCut => unreachable!("the process does not see it coming"),
+        }
+    }
+
+    fn submit(&self, step: &Step, state: &State) -> Said {
+        let is_refused = matches!(state.said, Said::Refused(_));
+        let number = state.written.jobs.len() - usize::from(!is_refused);
+        let job = match step {
+            Step::Submit { server, needs } => new_job(number, *server, needs),
+            Step::Deploy { app } => {
+                let server_change = ServerChange::Deploying(Box::new(record_of(*app, number)));
+                NewJob { server_change, ..new_job(number, Some(0), &[]) }
+            }
+            Step::Undeploy { app, forgets } => {
+                let (server, app, forgets) = (server_of(0), app_of(*app), *forgets);
+                let server_change = ServerChange::Removing { server, app, forgets };
+                NewJob { server_change, ..new_job(number, Some(0), &[]) }
+            }
+            other => unreachable!("{other:?} makes no job"),
+        };
+        match self.wait(self.store.submit(job)).unwrap() {
+            Submitted::AppBusy(_) => Said::Refused(Refusal::Busy),
+            Submitted::NoSuchApp => Said::Refused(Refusal::Absent),
+            submitted => {
+                assert_eq!(submitted, Submitted::Job(id_of(number)));
+                Said::Nothing
+            }
+        }
+    }
+
+    fn note(&self, lease: usize, app: u8) -> Said {
+        let change = Box::new(move |record: &mut AppRecord| record.notes = vec![lease.to_string()]);
+        let held = self.claimed[lease].lease();
+        match self.wait(self.store.amend_app(held, &server_of(0), &app_of(app), change)) {
+            Err(StorageError::LeaseLost { .. }) => Said::Done(false),
+            noted => noted.unwrap().map_or(Said::NoApp, |_| Said::Done(true)),
         }
     }
 
@@ -214,8 +271,15 @@ impl Host {
         self.synced = self.log_length();
     }
 
+    /// Some steps write nothing, and others only what is on disk with whatever comes then.
     fn note_synced(&mut self, step: &Step) {
-        if !matches!(step, Step::Defer { .. } | Step::Wake | Step::Pass(_)) {
+        let is_synced = match step {
+            Step::Defer { .. } | Step::Wake | Step::Pass(_) => false,
+            Step::Claim { .. } | Step::Renew { .. } => false,
+            Step::Keep { .. } | Step::Note { .. } | Step::Forget { .. } => false,
+            _ => true,
+        };
+        if is_synced {
             self.synced = self.log_length();
         }
     }
@@ -256,7 +320,7 @@ fn new_job(number: usize, server: Option<u8>, needs: &[usize]) -> NewJob {
         id: id_of(number),
         operation: "create_server".parse().unwrap(),
         params: json!({}),
-        server: server.map(|server| format!("web-{server}").parse().unwrap()),
+        server: server.map(server_of),
         retry_of: None,
         depends_on: needs.iter().map(|&needed| id_of(needed)).collect(),
         by: "somebody".to_owned(),
@@ -264,6 +328,42 @@ fn new_job(number: usize, server: Option<u8>, needs: &[usize]) -> NewJob {
         server_change: ServerChange::None,
         idempotency: None,
     }
+}
+
+fn server_of(number: u8) -> ServerName {
+    format!("web-{number}").parse().unwrap()
+}
+
+fn app_of(number: u8) -> AppName {
+    format!("app-{number}").parse().unwrap()
+}
+
+/// Where the host keeps an app's secrets.
+fn secret_of(app: u8) -> String {
+    format!("server/web-0/secret/{}/key", app_of(app))
+}
+
+/// The server that apps are on, which no job of the model makes.
+fn server() -> Value {
+    json!({
+        "name": server_of(0), "provider": "sandbox", "provider_id": "1", "server_type": "cx23",
+        "region": "nbg1", "image": "debian-12", "ipv4": null, "ipv6": null, "status": "ready",
+        "created_at": at(0), "setup": {}, "dns": {}, "apps": [], "simulated": true,
+        "ssh": { "user": "root", "port": 22, "host_key_fingerprint": null, "key_id": null },
+    })
+}
+
+fn record_of(app: u8, job: usize) -> AppRecord {
+    let record = json!({
+        "app_name": app_of(app), "server": server_of(0), "title": "An app", "version": "1.0.0",
+        "category": "test", "status": AppStatus::Deploying, "job_id": id_of(job),
+        "plugin": {
+            "name": app_of(app), "version": "1.0.0",
+            "digest": format!("sha256:{}", "0".repeat(64)),
+        },
+        "config": {}, "dependencies": [], "created_at": at(0), "deployed_at": null,
+    });
+    serde_json::from_value(record).unwrap()
 }
 
 fn outcome(status: JobStatus) -> Outcome {
