@@ -363,12 +363,20 @@ async fn act<E: Effect>(
             biased;
             result = acting => result,
             () = job.cancel_token().cancelled_owned(), if interruptible => {
-                Ok(Err(Failure::safe("cancelled", "somebody cancelled this job")))
+                let cancelled = Failure::safe("cancelled", "somebody cancelled this job");
+                job.in_time().map(|()| Err(cancelled))
             }
             () = job.shutdown_after(grace(E::CLASS)) => Err(Stop::ShuttingDown),
         }
     };
-    job.place().lend_while(acting).await
+    let result = job.place().lend_while(acting).await?;
+    Ok(result.map_err(|failure| match job.in_time() {
+        // Nobody cancelled it, and another attempt must not think so.
+        Err(_late) if failure.code == "cancelled" && !job.is_cancelled() => {
+            Failure::unsafe_to_retry("timeout", "it was stopped: the time of the run was over")
+        }
+        _ => failure,
+    }))
 }
 
 /// How long a call goes on after the host was told to stop. What can be taken up again is dropped

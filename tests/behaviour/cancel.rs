@@ -3,6 +3,7 @@
 mod killed;
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use tests::apps::{AppsHost, recipe};
@@ -11,6 +12,8 @@ use tests::sshd::Sshd;
 use tests::workshop::{Workshop, code};
 use windlass::app::evidence;
 use windlass::model::job::JobStatus;
+use windlass::model::limits::Limits;
+use windlass::model::names::JobId;
 
 fn is_alive(pid: &str) -> bool {
     // One that nobody waits for has ended all the same.
@@ -23,23 +26,46 @@ fn said<'l>(log: &'l [String], word: &str) -> Option<&'l str> {
     log.iter().find_map(|line| line.strip_prefix(word)).map(str::trim)
 }
 
+/// The command that runs for long, and what it started, once both are alive.
+async fn running(workshop: &Workshop, id: &JobId) -> Vec<String> {
+    let log = loop {
+        let log = workshop.log(id).await;
+        if said(&log, "self ").is_some() {
+            break log;
+        }
+        let job = workshop.store.job(id).await.unwrap().unwrap();
+        assert!(!job.status.is_finished(), "it never began: {job:#?}");
+        tokio::task::yield_now().await;
+    };
+    let pids = ["child ", "self "].iter().filter_map(|word| said(&log, word));
+    let pids: Vec<String> = pids.map(str::to_owned).collect();
+    assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(pid)), "{log:?}");
+    pids
+}
+
 #[tokio::test]
 async fn a_remote_command_and_what_it_started_are_dead_when_their_job_is_cancelled() {
     let Some(sshd) = Sshd::start("a cancelled remote command") else { return };
     let workshop = Workshop::open().await;
     workshop.add_machine("web-1", &sshd).await;
     let id = workshop.submit_on("web-1", "runs-for-long").await;
-    let log = loop {
-        let log = workshop.log(&id).await;
-        if said(&log, "self ").is_some() {
-            break log;
-        }
-        tokio::task::yield_now().await;
-    };
-    let pids: Vec<&str> = ["child ", "self "].iter().filter_map(|w| said(&log, w)).collect();
-    assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(pid)), "{log:?}");
+    let pids = running(&workshop, &id).await;
     let job = workshop.cancel(&id).await;
     assert_eq!((job.status, code(&job)), (JobStatus::Cancelled, "cancelled"));
+    assert!(!pids.iter().any(|pid| is_alive(pid)), "{pids:?} still run");
+}
+
+#[tokio::test]
+async fn a_remote_command_and_what_it_started_are_dead_when_the_time_of_their_job_is_over() {
+    let Some(sshd) = Sshd::start("a remote command that takes too long") else { return };
+    let workshop = Workshop::open().await;
+    workshop.add_machine("web-1", &sshd).await;
+    let limits = Limits { run: Duration::from_secs(8), ..Limits::default() };
+    let workshop = workshop.restart_with(limits).await;
+    let id = workshop.submit_on("web-1", "runs-for-long").await;
+    let pids = running(&workshop, &id).await;
+    let job = workshop.finished(&id).await;
+    assert_eq!((job.status, code(&job)), (JobStatus::Failed, "operation_timeout"));
     assert!(!pids.iter().any(|pid| is_alive(pid)), "{pids:?} still run");
 }
 

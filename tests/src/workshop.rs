@@ -48,6 +48,7 @@ pub struct Workshop {
     pub catalog: Arc<Catalog>,
     /// Where the effects of its jobs go.
     pub outside: Outside,
+    limits: Arc<Limits>,
     workers: Option<Workers>,
 }
 
@@ -69,7 +70,8 @@ impl Home {
 impl Workshop {
     /// An empty one, with workers that run.
     pub async fn open() -> Self {
-        Self::at(Home::Own(tempfile::tempdir().unwrap()), Points::default()).await
+        let home = Home::Own(tempfile::tempdir().unwrap());
+        Self::at(home, Points::default(), Limits::default()).await
     }
 
     /// One in the home of a host that does not run any more.
@@ -79,11 +81,11 @@ impl Workshop {
 
     /// The same, with points at which something happens on purpose.
     pub async fn open_to_die(home: &Path, points: Points) -> Self {
-        Self::at(Home::Of(home.to_owned()), points).await
+        Self::at(Home::Of(home.to_owned()), points, Limits::default()).await
     }
 
-    async fn at(home: Home, points: Points) -> Self {
-        let path = home.path().to_owned();
+    async fn at(home: Home, points: Points, limits: Limits) -> Self {
+        let (path, limits) = (home.path().to_owned(), Arc::new(limits));
         let store: Arc<dyn Store> =
             Sqlite::open(&path.join("windlass.db"), &Options::default()).unwrap();
         let outside = outside(&path, &store).await;
@@ -96,15 +98,21 @@ impl Workshop {
         let now = Timestamp::now();
         let claim = Claim { worker: worker.id.clone(), now, until: now };
         store.recover(&claim, true).await.unwrap();
-        let runner = Runner::new(outside.clone(), Arc::clone(&catalog), engine(), Arc::default());
+        let runner =
+            Runner::new(outside.clone(), Arc::clone(&catalog), engine(), Arc::clone(&limits));
         let workers = Some(Workers::start(runner, worker));
-        Self { home, store, outside, catalog, workers }
+        Self { home, store, outside, catalog, limits, workers }
     }
 
     /// Stops as a host does that is told to, and starts again on the same home.
-    pub async fn restart(mut self) -> Self {
+    pub async fn restart(self) -> Self {
+        self.restart_with(Limits::default()).await
+    }
+
+    /// The same, with these limits from then on.
+    pub async fn restart_with(mut self, limits: Limits) -> Self {
         self.stop().await;
-        Self::at(self.home, Points::default()).await
+        Self::at(self.home, Points::default(), limits).await
     }
 
     /// Stops the workers and closes the store.
@@ -123,7 +131,7 @@ impl Workshop {
     /// What runs a job that somebody else than the workers has claimed.
     pub fn runner(&self) -> Runner {
         let (outside, catalog) = (self.outside.clone(), Arc::clone(&self.catalog));
-        Runner::new(outside, catalog, engine(), Arc::default())
+        Runner::new(outside, catalog, engine(), Arc::clone(&self.limits))
     }
 
     /// The database file.
@@ -410,18 +418,23 @@ fn misbehaving_plugin() -> Arc<Plugin> {
 
 /// The bytes of the component that misbehaves.
 pub fn misbehaving_component() -> Vec<u8> {
+    guest("guests")
+}
+
+/// The component of this package of the guests, built now.
+pub fn guest(package: &str) -> Vec<u8> {
     let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
     let built = target().join("guests");
     let status = Command::new(env!("CARGO"))
         .current_dir(&guests)
         .args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2"])
-        .arg("--target-dir")
+        .args(["--package", package, "--target-dir"])
         .arg(&built)
         .env_remove("RUSTFLAGS")
         .status()
         .unwrap();
-    assert!(status.success(), "the guests did not build");
-    std::fs::read(built.join("wasm32-wasip2/release/guests.wasm")).unwrap()
+    assert!(status.success(), "the guest `{package}` did not build");
+    std::fs::read(built.join("wasm32-wasip2/release").join(format!("{package}.wasm"))).unwrap()
 }
 
 /// The folder in which cargo builds this workspace.

@@ -1,5 +1,7 @@
 //! What one run of a job shares: its journal, its clock, its limits, and whether it should stop.
 
+mod stopping;
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -32,9 +34,6 @@ use crate::stacks::portainer::tokens::Tokens;
 use crate::storage::{self, CancelRequest, StorageError, Store};
 use crate::vault::Vault;
 use crate::vault::masks::Masks;
-
-/// How long a cancelled job may clean up.
-const CLEANUP_BUDGET: Duration = Duration::from_secs(30);
 
 /// The parts of the host that effects act through.
 #[derive(Clone)]
@@ -101,6 +100,10 @@ pub struct JobContext {
     grants: Grants,
     limits: Arc<Limits>,
     signals: Signals,
+    /// Ends what is under way with the wish to cancel, or with the run's time.
+    calls: CancellationToken,
+    /// How the run ends whose time is over.
+    late: OnceLock<Stop>,
     /// Ends what is still under way when the time for cleaning up is over.
     out_of_time: CancellationToken,
     cancel_answered: OnceLock<Instant>,
@@ -135,7 +138,9 @@ impl JobContext {
             clock: Arc::new(clock),
             grants,
             limits: Arc::default(),
+            calls: signals.cancel.child_token(),
             signals,
+            late: OnceLock::new(),
             out_of_time: CancellationToken::new(),
             cancel_answered: OnceLock::new(),
             stop: Mutex::new(None),
@@ -372,119 +377,10 @@ impl JobContext {
         self.outside.pass(boundary, function, job).await;
     }
 
-    // Stopping.
-
-    /// Whether the next effect is answered with `cancelled`: once, then it is time to clean up.
-    pub fn answers_cancelled(&self) -> bool {
-        self.signals.cancel.is_cancelled() && self.cancel_answered.get().is_none()
-    }
-
-    /// Whether somebody wants the job to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.signals.cancel.is_cancelled()
-    }
-
-    /// Whether the plugin was told so.
-    pub fn knows_of_cancel(&self) -> bool {
-        self.cancel_answered.get().is_some()
-    }
-
-    /// What ends a call under way: the wish to cancel, or, while cleaning up, the end of the time
-    /// for it.
-    pub fn cancel_token(&self) -> CancellationToken {
-        if self.knows_of_cancel() { &self.out_of_time } else { &self.signals.cancel }.clone()
-    }
-
-    /// Whether a new effect may begin.
-    pub fn may_begin(&self) -> Result<(), Stop> {
-        if self.signals.shutdown.is_cancelled() {
-            return Err(Stop::ShuttingDown);
-        }
-        if self.out_of_time.is_cancelled() {
-            return Err(Stop::Cancelled);
-        }
-        Ok(())
-    }
-
-    /// Ready so long after the host was told to stop.
-    pub async fn shutdown_after(&self, grace: Duration) {
-        self.signals.shutdown.cancelled().await;
-        tokio::time::sleep(grace).await;
-    }
-
-    /// Marks that an effect acts, until it is dropped.
-    pub fn in_flight(&self) -> InFlight<'_> {
-        self.acting.fetch_add(1, Ordering::SeqCst);
-        InFlight(self)
-    }
-
-    /// Ends the run for this reason; the first one counts.
-    pub fn stop(&self, reason: Stop) {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
-        self.halted.cancel();
-    }
-
-    /// The reason for which the run was ended.
-    pub fn take_stop(&self) -> Option<Stop> {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Ready when the run has to end although the plugin goes on: ended by [`Self::stop`], the time
-    /// for cleaning up over, or the host stopping while the plugin computes.
-    pub async fn stopped(&self) -> Stop {
-        tokio::select! {
-            () = self.halted.cancelled() => {}
-            () = self.cleaned_up() => self.stop(Stop::Cancelled),
-            () = self.shutdown_while_idle() => self.stop(Stop::ShuttingDown),
-        }
-        self.take_stop().unwrap_or(Stop::Cancelled)
-    }
-
-    /// Waits for the end of the time for cleaning up, and then for the effect under way: it is
-    /// known to have stopped only when it says so.
-    async fn cleaned_up(&self) {
-        self.signals.cancel.cancelled().await;
-        let requested = Instant::now();
-        loop {
-            let since = self.cancel_answered.get().copied();
-            tokio::time::sleep_until(since.unwrap_or(requested) + CLEANUP_BUDGET).await;
-            if self.cancel_answered.get().copied() == since {
-                break;
-            }
-        }
-        self.out_of_time.cancel();
-        self.until_idle().await;
-    }
-
-    async fn shutdown_while_idle(&self) {
-        self.signals.shutdown.cancelled().await;
-        self.until_idle().await;
-    }
-
-    async fn until_idle(&self) {
-        loop {
-            let idle = self.idle.notified();
-            if self.acting.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            idle.await;
-        }
-    }
-
     fn notice_cancelled(&self, result: &Result<Value, Failure>) {
         if matches!(result, Err(failure) if failure.code == "cancelled") {
             self.cancel_answered.get_or_init(Instant::now);
         }
-    }
-}
-
-/// An effect that acts now.
-pub struct InFlight<'a>(&'a JobContext);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.acting.fetch_sub(1, Ordering::SeqCst);
-        self.0.idle.notify_waiters();
     }
 }
 

@@ -51,18 +51,20 @@ pub async fn run(
     share: Option<Share>,
 ) -> Result<Ran, Need> {
     let timeout = Duration::from_secs(plugin.descriptor.timeout_s.max(1)).min(job.limits().run);
+    let late = Stop::limit(
+        "operation_timeout",
+        format!("`{}` ran longer than its {} s", plugin.descriptor.name, timeout.as_secs()),
+    );
     let ended = tokio::select! {
-        ended = tokio::time::timeout(timeout, call(plugin, engine, job, share)) => ended,
-        stop = job.stopped() => return Ok(Ran::Stopped(stop)),
+        ended = call(plugin, engine, job, share) => ended,
+        stop = job.stopped(timeout, late) => return Ok(Ran::Stopped(stop)),
     };
-    Ok(match ended {
-        Err(_elapsed) => Ran::Stopped(Stop::limit(
-            "operation_timeout",
-            format!("`{}` ran longer than its {} s", plugin.descriptor.name, timeout.as_secs()),
-        )),
-        Ok(Ok(answer)) => Ran::Returned(answer),
+    Ok(match (ended, job.in_time()) {
+        // It was told that its last call was cancelled.
+        (Ok(Err(_)), Err(late)) => Ran::Stopped(late),
+        (Ok(answer), _) => Ran::Returned(answer),
         // A stop of ours reaches us as a trap; its reason stands in the job.
-        Ok(Err(trap)) => match (job.take_stop(), trap.downcast_ref()) {
+        (Err(trap), _) => match (job.take_stop(), trap.downcast_ref()) {
             (Some(stop), _) => Ran::Stopped(stop),
             (None, Some(NoRoom::Now(need))) => return Err(*need),
             (None, _) => Ran::Stopped(trapped(plugin, job, &trap)),
