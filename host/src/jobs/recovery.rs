@@ -7,6 +7,8 @@ use tokio::sync::Semaphore;
 
 use crate::effects::journal::Journal;
 use crate::model::job::{Job, Running};
+use crate::model::journal::Entry;
+use crate::model::names::JobId;
 use crate::storage::parts::Most;
 use crate::storage::{StorageError, Store};
 
@@ -44,18 +46,44 @@ impl Recoveries {
         job: &Job<Running>,
     ) -> Result<Journal, StorageError> {
         let mut journal = Journal::new(Arc::clone(store), job, Vec::new());
-        let (mut after, mut is_large) = (0, false);
-        loop {
-            let part = store.journal_part(&job.record.id, after, PART).await?;
-            after = part.entries.last().map_or(after, |entry| entry.seq);
-            journal.extend(part.entries);
+        let (mut parts, mut is_large) = (Parts::of(store, &job.record.id), false);
+        while let Some(entries) = parts.next().await? {
+            journal.extend(entries);
             if !is_large && journal.unread() > SMALL {
                 is_large = true;
                 journal.hold(Arc::clone(&self.large).acquire_owned().await.ok());
             }
-            if part.is_last {
-                return Ok(journal);
-            }
         }
+        Ok(journal)
+    }
+}
+
+/// A job's journal, a part at a time.
+#[derive(Clone)]
+pub struct Parts<'a> {
+    store: &'a Arc<dyn Store>,
+    job: &'a JobId,
+    after: u64,
+    is_last: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// From the beginning on.
+    pub fn of(store: &'a Arc<dyn Store>, job: &'a JobId) -> Self {
+        Self { store, job, after: 0, is_last: false }
+    }
+
+    /// The next entries; none after the last ones.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Entry>>, StorageError> {
+        if self.is_last {
+            return Ok(None);
+        }
+        let part = self.store.journal_part(self.job, self.after, PART).await?;
+        self.after = part.entries.last().map_or(self.after, |entry| entry.seq);
+        self.is_last = part.is_last;
+        Ok(Some(part.entries))
     }
 }

@@ -13,12 +13,13 @@ use crate::effects::boundary::Boundary;
 use crate::effects::context::{JobContext, Outside, Signals};
 use crate::effects::grants::{AppScope, Grants};
 use crate::effects::journal::Journal;
+use crate::effects::remains::{self, Trace};
 use crate::effects::slots::{Place, Slot};
-use crate::jobs::recovery::Recoveries;
+use crate::jobs::recovery::{Parts, Recoveries};
 use crate::model::app::AppRecord;
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
-use crate::model::journal::{Event, LogLevel, LogSource, NewEntry};
+use crate::model::journal::{Entry, Event, LogLevel, LogSource, NewEntry};
 use crate::model::limits::Limits;
 use crate::model::names::{Identity, ServerName};
 use crate::plugins::catalog::{Catalog, CatalogError};
@@ -65,11 +66,10 @@ impl Runner {
     pub async fn run(self, job: Job<Running>, signals: Signals, slot: Slot) {
         let Signals { cancel, shutdown } = signals.clone();
         let (kept, id) = (job.clone(), job.record.id.clone());
-        let ended = AssertUnwindSafe(self.attempt(job, signals, slot)).catch_unwind().await;
-        let ended = ended.unwrap_or_else(|_panic| {
-            let message = "the host itself failed in this job; its log has the reason";
-            Ended::with(kept, Outcome::Failed(Failure::unsafe_to_retry("internal", message)))
-        });
+        let ended = match AssertUnwindSafe(self.attempt(job, signals, slot)).catch_unwind().await {
+            Ok(ended) => ended,
+            Err(_panic) => self.broken(kept).await,
+        };
         let job = (&id, &cancel);
         self.outside.pass(Boundary::BeforeEnd, "job", job).await;
         let mut pause = Duration::from_millis(200);
@@ -262,6 +262,26 @@ impl Runner {
         Ok(grants.for_app(AppScope { name, names: names.collect(), delete_data }))
     }
 
+    /// How a job ends in which the host's own code failed.
+    async fn broken(&self, job: Job<Running>) -> Ended {
+        match self.written(&job).await {
+            Ok(entries) => Ended::with(job, after_panic(&entries)),
+            Err(StorageError::LeaseLost { .. }) => Ended::stopped(job, Stop::LeaseLost),
+            Err(error) => Ended::stopped(job, Stop::Storage(error.to_string())),
+        }
+    }
+
+    /// The whole journal of a job that runs no more, with what the run wrote and nobody waited for.
+    async fn written(&self, job: &Job<Running>) -> Result<Vec<Entry>, StorageError> {
+        let store = &self.outside.store;
+        store.append_durable(job.lease(), Vec::new()).await?;
+        let (mut parts, mut entries) = (Parts::of(store, &job.record.id), Vec::new());
+        while let Some(part) = parts.next().await? {
+            entries.extend(part);
+        }
+        Ok(entries)
+    }
+
     async fn write(&self, ended: &Ended) -> Result<(), StorageError> {
         let store = &self.outside.store;
         match &ended.how {
@@ -385,6 +405,16 @@ fn masked(mut ran: Ran, context: &JobContext) -> Ran {
     ran
 }
 
+/// What was under way when the host's own code failed may have happened.
+fn after_panic(entries: &[Entry]) -> Outcome {
+    let message = "the host itself failed in this job; its log has the reason";
+    let failure = Failure::unsafe_to_retry("internal", message);
+    match remains::traces(entries).iter().any(Trace::is_unknown) {
+        true => Outcome::Uncertain(failure),
+        false => Outcome::Failed(failure),
+    }
+}
+
 fn cancelled() -> Failure {
     Failure::safe("cancelled", "somebody cancelled this job")
 }
@@ -402,4 +432,39 @@ fn missing_plugin(job: &Job<Running>) -> Failure {
         }
     };
     Failure::safe("plugin_missing", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::journal::Class;
+
+    #[test]
+    fn what_was_under_way_when_the_host_failed_may_have_happened() {
+        let entry = |seq, event| Entry { seq, at: storage::now(), event };
+        let (function, class) = ("http.send".to_owned(), Class::Opaque);
+        let intent = Event::Intent {
+            ordinal: 0,
+            function: function.clone(),
+            class,
+            digest: String::new(),
+            request: json!({}),
+        };
+        let mut entries = vec![entry(1, intent)];
+        assert!(matches!(after_panic(&entries), Outcome::Uncertain(_)));
+        let outcome = Event::Outcome {
+            ordinal: 0,
+            function,
+            class,
+            digest: String::new(),
+            result: Ok(json!({})),
+            duration_ms: 1,
+            recovered: None,
+        };
+        entries.push(entry(2, outcome));
+        assert!(matches!(after_panic(&entries), Outcome::Failed(_)));
+        assert!(matches!(after_panic(&[]), Outcome::Failed(_)));
+    }
 }
