@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::echo::{self, digest, ran};
 use tests::fake_hetzner::{self, FakeHetzner, Fault, Harm};
-use tests::host_process::{Options, TestHost, program};
+use tests::host_process::{TestHost, program};
 use tokio::task::JoinSet;
 
 /// Runs a command on a home that may have no host. Answers its exit code, and all that it said.
@@ -125,11 +125,7 @@ async fn backups_taken_while_jobs_run_are_whole_and_their_jobs_come_to_an_end() 
 
 #[tokio::test]
 async fn a_server_that_was_bought_after_the_backup_is_not_bought_again() {
-    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let mut host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    let (cloud, mut host) = FakeHetzner::with_host(fake_hetzner::Options::default()).await;
     cloud.inject(Fault::on("POST /ssh_keys", Harm::Silence).times(1));
     let job = host.create_server("web-1").await;
     see_step(&host, &job, "Prepare SSH key").await;

@@ -228,11 +228,7 @@ async fn exec_is_short_for_server_exec() {
 
 #[tokio::test]
 async fn a_job_that_failed_is_shown_with_why_and_what_to_do() {
-    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    let (cloud, host) = FakeHetzner::with_host(fake_hetzner::Options::default()).await;
     cloud.inject(Fault::on("GET /actions", Harm::refuse(403, "forbidden")).times(1));
     let order = json!({
         "name": "web-1", "server_type": "cx23", "region": "nbg1", "keep_on_failure": true,

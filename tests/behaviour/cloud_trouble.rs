@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::fake_hetzner::{self, FakeHetzner, Fault, Harm};
-use tests::host_process::{Options, TestHost};
+use tests::host_process::TestHost;
 
 const ORDER: &str = "POST /servers";
 
 /// A host that buys at a Hetzner of our own, where these things go wrong.
 async fn host_at(faults: Vec<Fault>) -> (TestHost, FakeHetzner) {
-    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    let (cloud, host) = FakeHetzner::with_host(fake_hetzner::Options::default()).await;
     for fault in faults {
         cloud.inject(fault);
     }

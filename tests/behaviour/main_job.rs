@@ -75,17 +75,12 @@ async fn a_server_is_made_once_although_the_host_is_killed_twice_on_the_sandbox(
 #[tokio::test]
 async fn a_server_is_made_once_although_the_host_is_killed_twice_on_a_real_machine() {
     let Some(lab) = Lab::shared("the main job on a real machine") else { return };
-    let cloud = FakeHetzner::start(fake_hetzner::Options {
+    let (cloud, mut host) = FakeHetzner::with_host(fake_hetzner::Options {
         machines: Arc::new(lab),
         pace: Pace::Time(Duration::from_secs(2)),
         ..fake_hetzner::Options::default()
     })
     .await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let mut host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    let (status, answer) = host.post("/api/config/provider", config).await;
-    assert_eq!((status, &answer["data"]["verified"]), (200, &json!(true)), "{answer}");
 
     let journal = take_the_whole_way(&mut host).await;
 

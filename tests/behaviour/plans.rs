@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tests::agent::Agent;
 use tests::fake_cloudflare::{FakeCloudflare, Options as Cloudflare};
 use tests::fake_hetzner::{self, FakeHetzner, Fault, Harm};
-use tests::host_process::{Options, TestHost, program};
+use tests::host_process::{TestHost, program};
 
 /// A server that is wanted on the sandbox.
 fn server(name: &str) -> Value {
@@ -229,11 +229,7 @@ async fn deleting_is_planned_and_what_would_be_refused_is_refused() {
 
 #[tokio::test]
 async fn a_retry_is_told_with_what_it_takes_over_and_nothing_is_done() {
-    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    let (cloud, host) = FakeHetzner::with_host(fake_hetzner::Options::default()).await;
     cloud.inject(Fault::on("GET /actions", Harm::refuse(403, "forbidden")).times(1));
     let mut order = server("web-1");
     order["keep_on_failure"] = json!(true);

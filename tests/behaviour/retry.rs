@@ -7,7 +7,7 @@ mod commands;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::fake_hetzner::{self, FakeHetzner, Fault, Harm};
-use tests::host_process::{Options, TestHost};
+use tests::host_process::TestHost;
 use tests::workshop::{Workshop, code, result};
 use windlass::model::job::JobStatus;
 use windlass::model::retry::{RetriedEffect, RetryFrom, Reuse};
@@ -16,11 +16,7 @@ const ORDER: &str = "POST /servers";
 
 /// A host that buys at a Hetzner of our own, which this often does not say how orders get on.
 async fn host_with_failures(times: usize) -> (TestHost, FakeHetzner) {
-    let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    let (cloud, host) = FakeHetzner::with_host(fake_hetzner::Options::default()).await;
     let harm = Harm::refuse(403, "forbidden");
     cloud.inject(Fault::on("GET /actions", harm).times(times));
     (host, cloud)

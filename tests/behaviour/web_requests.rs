@@ -1,13 +1,15 @@
 //! HTTP requests of plugins: to whom, with what, and what becomes of one that is cut off.
 
+mod orders;
+
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use tests::bench::Bench;
 use tests::sshd::Sshd;
+use tests::web_port::WebPort;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use windlass::effects::http::{Ask, Exchange, Order};
 use windlass::effects::secrets::{EnsureSecret, Policy};
 
@@ -56,9 +58,7 @@ async fn an_app_asks_its_own_names_through_its_server_and_no_others() {
 async fn a_request_through_a_server_carries_secrets_that_the_answer_does_not_show() {
     const TEST: &str = "a_request_through_a_server_carries_secrets";
     let Some(sshd) = Sshd::start(TEST) else { return };
-    let Ok(listener) = TcpListener::bind("127.0.0.1:80").await else {
-        return tests::lab::skip(TEST, "port 80 of this machine is taken");
-    };
+    let Some(port) = WebPort::take(TEST).await else { return };
     let bench = Bench::at(&sshd, sshd.port()).await;
     let job = bench.app_job("shop", &[], false).await;
     let name = "shop/token".parse().unwrap();
@@ -70,7 +70,7 @@ async fn a_request_through_a_server_carries_secrets_that_the_answer_does_not_sho
     };
     let ask = Ask(asked);
     let (answer, heard) = tokio::join!(job.perform(&ask), async {
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = port.listener.accept().await.unwrap();
         let mut heard = Vec::new();
         while !heard.windows(4).any(|part| part == b"\r\n\r\n") {
             assert!(stream.read_buf(&mut heard).await.unwrap() > 0);
@@ -92,7 +92,7 @@ async fn a_request_through_a_server_carries_secrets_that_the_answer_does_not_sho
         ..exchange("http://shop.example.com/orders", true)
     });
     // One that never reached anybody can be sent again, whatever it does.
-    drop(listener);
+    drop(port);
     let nobody = job.perform(&order).await.unwrap_err();
     assert_eq!((nobody.code.as_str(), nobody.retry_safe), ("unavailable", true), "{nobody:?}");
 }

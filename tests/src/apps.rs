@@ -2,7 +2,6 @@
 //! names and with as many descriptors as are needed.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use reqwest::Method;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::host_process::{Options, TestHost};
-use crate::workshop::target;
+use crate::workshop::guest;
 
 /// A host with a catalogue of apps of its own, beside the built-in ones.
 pub struct AppsHost {
@@ -54,7 +53,7 @@ pub fn recipe(name: &str, needs: &[&str], more: Value) -> Value {
 /// The component of an app with this descriptor.
 pub fn component(descriptor: &Value) -> Vec<u8> {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    let mut component = BUILT.get_or_init(build).clone();
+    let mut component = BUILT.get_or_init(|| guest("app")).clone();
     let (name, text) = ("windlass:descriptor", descriptor.to_string());
     let mut section = Vec::new();
     leb128(&mut section, name.len());
@@ -166,21 +165,6 @@ impl AppsHost {
 
 fn put(folder: &Path, file: &str, recipe: &Value) {
     std::fs::write(folder.join(format!("{file}.wasm")), component(recipe)).unwrap();
-}
-
-fn build() -> Vec<u8> {
-    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
-    let built = target().join("guests");
-    let status = Command::new(env!("CARGO"))
-        .current_dir(&guests)
-        .args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2"])
-        .args(["--package", "app", "--target-dir"])
-        .arg(&built)
-        .env_remove("RUSTFLAGS")
-        .status()
-        .unwrap();
-    assert!(status.success(), "the app for tests did not build");
-    std::fs::read(built.join("wasm32-wasip2/release/app.wasm")).unwrap()
 }
 
 /// RFC 7386, without nulls.

@@ -14,12 +14,14 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use self::project::Project;
 use crate::fake_cloud::Reception;
 pub use crate::fake_cloud::{Fault, Harm, Machines, Nowhere, Pace};
+use crate::host_process::{self, TestHost};
 
 /// What the fake is like.
 #[derive(Clone)]
@@ -105,6 +107,17 @@ impl FakeHetzner {
         let mut serving = JoinSet::new();
         serving.spawn(front::serve(listener, Arc::clone(&shared), Arc::clone(&reception)));
         Self { address, shared, reception, _serving: serving }
+    }
+
+    /// Starts one, and a host that buys there unless it is told otherwise.
+    pub async fn with_host(options: Options) -> (Self, TestHost) {
+        let cloud = Self::start(options).await;
+        let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
+        let host = TestHost::start_with(host_process::Options { environment }).await;
+        let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
+        let (status, answer) = host.post("/api/config/provider", config).await;
+        assert_eq!((status, &answer["data"]["verified"]), (200, &json!(true)), "{answer}");
+        (cloud, host)
     }
 
     /// The base address to give a client.

@@ -2,14 +2,13 @@
 //! contract, with whatever descriptor a test needs.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{Resolve, WorldId};
 
-use crate::workshop::target;
+use crate::workshop::guest;
 
 /// The world of forged plugins: the contract's operations, and a part of WASI by its raw functions.
 const WORLD: [(&str, &str); 3] = [
@@ -188,18 +187,5 @@ pub fn mute() -> Vec<u8> {
 /// The plugin that means harm in the way that its server is named, without a descriptor.
 pub fn hostile() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("guests");
-        let built = target().join("guests");
-        let status = Command::new(env!("CARGO"))
-            .current_dir(&guests)
-            .args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip2"])
-            .args(["--package", "hostile", "--target-dir"])
-            .arg(&built)
-            .env_remove("RUSTFLAGS")
-            .status()
-            .unwrap();
-        assert!(status.success(), "the hostile guest did not build");
-        std::fs::read(built.join("wasm32-wasip2/release/hostile.wasm")).unwrap()
-    })
+    BUILT.get_or_init(|| guest("hostile"))
 }

@@ -48,5 +48,7 @@ pub mod proxy;
 pub mod registry;
 /// A real sshd on a loopback port.
 pub mod sshd;
+/// A port that programs of this machine have in turn.
+pub mod web_port;
 /// The host's inside without its doors.
 pub mod workshop;

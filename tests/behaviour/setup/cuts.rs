@@ -8,7 +8,6 @@ use reqwest::Method;
 use serde_json::json;
 use tests::commands;
 use tests::fake_hetzner::{self, FakeHetzner, Machines};
-use tests::host_process::{Options, TestHost};
 use tests::lab::{Lab, Machine};
 use tests::proxy::Proxy;
 
@@ -53,11 +52,7 @@ async fn an_installation_goes_on_when_its_connection_is_cut() {
         machines: Arc::clone(&machines) as Arc<dyn Machines>,
         ..fake_hetzner::Options::default()
     };
-    let cloud = FakeHetzner::start(options).await;
-    let environment = vec![("HCLOUD_ENDPOINT".to_owned(), cloud.url())];
-    let host = TestHost::start_with(Options { environment }).await;
-    let config = json!({ "name": "hetzner", "token": cloud.token(), "default": true });
-    assert_eq!(host.post("/api/config/provider", config).await.0, 200);
+    let (_cloud, host) = FakeHetzner::with_host(options).await;
     let created = host.create_server("cut-1").await;
     host.wait_for(&created, "completed").await;
     let (machine, proxy) = machines.there();
