@@ -103,6 +103,7 @@ async fn wrong_types_and_unknown_fields_are_refused_with_their_places() {
         (json!({ "name": "a", "server_type": "x", "region": "x", "provider": "no" }), "/provider"),
         (json!({ "server_type": "cx23", "region": "nbg1" }), ""),
         (json!([]), ""),
+        (json!(["a", "cx23", "nbg1"]), ""),
     ];
     for (body, place) in cases {
         let (status, answer) = host.post("/api/servers", body.clone()).await;

@@ -19,6 +19,7 @@ mod guide;
 mod hetzner;
 mod hostile;
 mod http;
+mod job_doors;
 mod leases;
 mod leftovers;
 mod lifecycle;

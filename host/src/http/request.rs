@@ -9,12 +9,12 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use futures_util::StreamExt;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use sha2::{Digest, Sha256};
 
 use crate::app::servers::RequestKey;
-use crate::error::{Error, FieldError};
+use crate::error::{Error, FieldError, sentence};
 use crate::http::error::Problem;
 
 /// The longest body that is taken, in bytes.
@@ -83,8 +83,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        let Path(text) = path.map_err(|rejection| in_path(rejection.body_text()))?;
-        text.parse().map(Self).map_err(|error: T::Err| in_path(error.to_string()))
+        let Path(text) = path.map_err(|rejection| in_path(&rejection.body_text()))?;
+        text.parse().map(Self).map_err(|error: T::Err| in_path(&error.to_string()))
     }
 }
 
@@ -101,9 +101,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let Path((one, other)) = path.map_err(|rejection| in_path(rejection.body_text()))?;
-        let one = one.parse().map_err(|error: A::Err| in_path(error.to_string()))?;
-        let other = other.parse().map_err(|error: B::Err| in_path(error.to_string()))?;
+        let Path((one, other)) = path.map_err(|rejection| in_path(&rejection.body_text()))?;
+        let one = one.parse().map_err(|error: A::Err| in_path(&error.to_string()))?;
+        let other = other.parse().map_err(|error: B::Err| in_path(&error.to_string()))?;
         Ok(Self(one, other))
     }
 }
@@ -128,13 +128,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for InQuery<T> {
 /// A parameter after `?` is wrong.
 pub(super) fn in_query(name: &str, why: &str) -> Problem {
     let shown = if name.is_empty() { String::new() } else { format!("`{name}`: ") };
-    let message = crate::error::sentence(&format!("the query is wrong: {shown}{why}"));
+    let message = sentence(&format!("the query is wrong: {shown}{why}"));
     let pointer = if name.is_empty() { "?".to_owned() } else { format!("?{name}") };
     Error::invalid_field(&pointer, message).into()
 }
 
-fn in_path(why: String) -> Problem {
-    let field = FieldError { pointer: "path".to_owned(), message: why };
+fn in_path(why: &str) -> Problem {
+    let field = FieldError { pointer: "path".to_owned(), message: sentence(why) };
     Error::invalid_fields(&[field]).into()
 }
 
@@ -166,12 +166,20 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take a list for an object whose fields it has in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::invalid_field("", "The body is a list: send an object.").into());
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
         let inner = error.into_inner();
         match inner.classify() {
             Category::Data => Error::invalid_field(&pointer, data_message(&inner)).into(),
+            // Of a number where a word is due, serde says that it expected a value.
+            Category::Syntax if serde_json::from_slice::<IgnoredAny>(bytes).is_ok() => {
+                Error::invalid_field(&pointer, "This is none of the words that it may be.").into()
+            }
             Category::Syntax | Category::Eof | Category::Io => {
                 let message = format!("The body is no JSON: {inner}.");
                 Problem::broken_json(message, &pointer, (inner.line(), inner.column()))
@@ -193,9 +201,9 @@ fn data_message(error: &serde_json::Error) -> String {
     match text.rsplit_once(", expected ") {
         Some((found, expected)) if !found.starts_with("unknown field") => {
             let found = found.split(['"', '`']).next().unwrap_or_default().trim_end();
-            crate::error::sentence(&format!("{found}, expected {expected}"))
+            sentence(&format!("{found}, expected {expected}"))
         }
-        _ => crate::error::sentence(text),
+        _ => sentence(text),
     }
 }
 

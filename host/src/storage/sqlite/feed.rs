@@ -38,7 +38,7 @@ pub(super) fn add(connection: &Connection, job: i64, seq: i64) -> Result<(), Fau
 /// The entries after this one. Those of jobs that were removed are gone with them.
 pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> Result<Feed, Fault> {
     let (oldest, newest) = edge(connection)?;
-    let is_whole = after + 1 >= oldest && after <= newest;
+    let is_whole = after <= newest && after.saturating_add(1) >= oldest;
     let after = if after > newest { oldest.saturating_sub(1) } else { after };
     let mut select = connection.prepare_cached(
         "SELECT feed.number, jobs.id, journal.seq, journal.at, journal.body
