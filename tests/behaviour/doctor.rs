@@ -125,6 +125,28 @@ async fn what_is_wrong_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_log_that_was_cut_off_or_changed_is_told_with_the_way_out() {
+    let mut host = TestHost::start().await;
+    let job = host.create_server("web-1").await;
+    host.wait_for(&job, "completed").await;
+    host.crash();
+    let log = host.home().join("windlass.db-wal");
+    let whole = std::fs::read(&log).unwrap();
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 0x41;
+    for damaged in [&whole[..whole.len() - 4096], &changed] {
+        std::fs::write(&log, damaged).unwrap();
+        let said = doctor(&host.home(), &[]);
+        let (verdict, told) = said.of("database");
+        assert_eq!((said.code, verdict), (4, "problem"), "{told}");
+        assert!(told.contains("lacks the last ") && told.contains("windlass restore"), "{told}");
+        assert!(std::fs::read(&log).unwrap() == damaged, "looking changes nothing");
+    }
+    std::fs::write(&log, whole).unwrap();
+    assert_eq!(doctor(&host.home(), &[]).code, 0);
+}
+
+#[tokio::test]
 async fn a_place_where_no_home_is_yet_is_no_problem() {
     let folder = tempfile::tempdir().unwrap();
     let said = doctor(&folder.path().join("none"), &[]);
