@@ -34,7 +34,9 @@ undisturbed run did: no machine twice, no command twice, nothing left over, no j
 is cancelled at some of these points, and the host is killed at each point that comes after that: it \
 has to end as cancelled, or completed where that came too late, with nothing done twice, nothing left \
 that is not listed (of a creation nothing at all), and the same request once more must come out as if \
-nothing had been. With --json the report names the effect of each point.";
+nothing had been. The same seed chooses the same points again.\n\nOn the sandbox there is no network and no \
+daemon between the host and its servers: cut connections and restarts of sshd and dockerd are tried by the \
+project's own tests. With --json the report names the effect of each point.";
 
 /// Examples, after the help.
 pub(super) const EXAMPLES: &str = "Examples:\n  \
