@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use crate::model::catalogue::Catalogue;
 use crate::model::names::{Identity, ProviderKind, ServerName};
 use crate::model::server::Server;
-use crate::providers::sandbox::machines::{Machines, Phase, Simulated, StoredLine};
+use crate::providers::sandbox::machines::{Machines, Phase, Simulated};
 use crate::providers::sandbox::remote::SandboxRemote;
 use crate::providers::{
     Machine, MachineStatus, NewMachine, Provider, ProviderError, PublicKey, StoredKey,
@@ -200,7 +200,8 @@ impl Provider for Sandbox {
     }
 
     async fn has_ssh_key(&self, id: &str) -> Result<bool, ProviderError> {
-        Ok(self.look(Machines::keys).await?.iter().any(|key| key.id == id))
+        let id = id.to_owned();
+        Ok(self.look(move |machines| machines.key(&id)).await?.is_some())
     }
 
     async fn delete_server(&self, id: &str) -> Result<(), ProviderError> {
@@ -212,8 +213,19 @@ impl Provider for Sandbox {
 
 impl Sandbox {
     async fn check_keys(&self, wanted: &[String]) -> Result<(), ProviderError> {
-        let keys: Vec<StoredLine> = self.look(Machines::keys).await?;
-        match wanted.iter().find(|id| !keys.iter().any(|key| key.id == **id)) {
+        let wanted = wanted.to_vec();
+        let missing = self
+            .look(move |machines| {
+                let mut ids = wanted.into_iter();
+                ids.find_map(|id| match machines.key(&id) {
+                    Ok(Some(_)) => None,
+                    Ok(None) => Some(Ok(id)),
+                    Err(error) => Some(Err(error)),
+                })
+                .transpose()
+            })
+            .await?;
+        match missing {
             None => Ok(()),
             Some(id) => Err(ProviderError::Refused {
                 code: "invalid_argument",

@@ -1,9 +1,10 @@
 //! The sandbox's machines and keys on disk: one file each, found by what stands in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{ErrorKind, Result};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +20,8 @@ use crate::providers::{NewMachine, PublicKey, StoredKey};
 #[derive(Clone, Debug)]
 pub(super) struct Machines {
     folder: PathBuf,
+    /// Under which name a machine was last seen, by id: where to look first.
+    names: Arc<Mutex<HashMap<String, String>>>,
 }
 
 /// A machine, as it was ordered. How it stands follows from when that was.
@@ -117,18 +120,18 @@ impl Simulated {
 
 impl Machines {
     /// The machines in this folder.
-    pub(super) const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self { folder, names: Arc::default() }
     }
 
     /// Takes an order and gives the machine that has the name then: of two orders one wins.
     pub(super) fn order(&self, machine: &Simulated) -> Result<Simulated> {
-        let path = self.folder.join(format!("{}.json", machine.name));
-        if disk::create(&path, machine)? {
+        if disk::create(&self.path(&machine.name), machine)? {
             self.ledger().ordered(machine)?;
+            self.names().insert(machine.id.clone(), machine.name.clone());
             return Ok(machine.clone());
         }
-        disk::read(&path)?.ok_or_else(|| ErrorKind::NotFound.into())
+        self.with_name(&machine.name)?.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// Every machine.
@@ -138,12 +141,21 @@ impl Machines {
 
     /// The machine with this id, or none.
     pub(super) fn with_id(&self, id: &str) -> Result<Option<Simulated>> {
-        Ok(self.all()?.into_iter().find(|machine| machine.id == id))
+        let name = self.names().get(id).cloned();
+        let named = name.map_or(Ok(None), |name| self.with_name(&name))?;
+        if let Some(found) = named.filter(|machine| machine.id == id) {
+            return Ok(Some(found));
+        }
+        let found = self.all()?.into_iter().find(|machine| machine.id == id);
+        if let Some(found) = &found {
+            self.names().insert(found.id.clone(), found.name.clone());
+        }
+        Ok(found)
     }
 
     /// The machine of this name, or none.
     pub(super) fn with_name(&self, name: &str) -> Result<Option<Simulated>> {
-        Ok(self.all()?.into_iter().find(|machine| machine.name == name))
+        disk::read(&self.path(name))
     }
 
     /// The machine that this identity ordered, or none.
@@ -154,7 +166,8 @@ impl Machines {
     /// Removes a machine and its files; one that is gone is success.
     pub(super) fn remove(&self, id: &str) -> Result<()> {
         let Some(machine) = self.with_id(id)? else { return Ok(()) };
-        disk::remove(&self.folder.join(format!("{}.json", machine.name)))?;
+        disk::remove(&self.path(&machine.name))?;
+        self.names().remove(id);
         self.ledger().deleted(&machine)?;
         match std::fs::remove_dir_all(self.contents(&machine)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -172,24 +185,26 @@ impl Machines {
         disk::read_all(&self.folder.join("keys"))
     }
 
+    /// The key with this id, or none.
+    pub(super) fn key(&self, id: &str) -> Result<Option<StoredLine>> {
+        let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_id { disk::read(&self.key_path(id)) } else { Ok(None) }
+    }
+
     /// Keeps a key: the same one that is there is reused, a name that is taken gets a number.
     pub(super) fn ensure_key(&self, key: &PublicKey) -> Result<StoredKey> {
-        let keys = self.keys()?;
-        if let Some(found) = keys.iter().find(|found| found.line == key.line) {
-            return Ok(StoredKey { id: found.id.clone(), name: found.name.clone() });
-        }
         let names = std::iter::once(key.name.clone())
             .chain((2_u32..).map(|count| format!("{}-{count}", key.name)));
         for name in names {
-            if keys.iter().any(|found| found.name == name) {
-                continue;
-            }
             let [a, b, c, d, ..] = digest(&name);
             let id = format!("key-{a:02x}{b:02x}{c:02x}{d:02x}");
             let (line, labels) = (key.line.clone(), key.labels.clone());
             let stored = StoredLine { id: id.clone(), name: name.clone(), line, labels };
-            if disk::create(&self.key_path(&id), &stored)? {
+            if self.key(&id)?.is_none() && disk::create(&self.key_path(&id), &stored)? {
                 self.ledger().key("key", &name)?;
+                return Ok(StoredKey { id, name });
+            }
+            if self.key(&id)?.is_some_and(|found| found.line == key.line) {
                 return Ok(StoredKey { id, name });
             }
         }
@@ -198,7 +213,7 @@ impl Machines {
 
     /// Removes a key; one that is gone is success.
     pub(super) fn remove_key(&self, id: &str) -> Result<()> {
-        match self.keys()?.iter().find(|key| key.id == id) {
+        match self.key(id)? {
             Some(key) => {
                 disk::remove(&self.key_path(&key.id))?;
                 self.ledger().key("delete-key", &key.name)
@@ -210,6 +225,14 @@ impl Machines {
     /// What was done.
     pub(super) fn ledger(&self) -> Ledger {
         Ledger::new(&self.folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key_path(&self, id: &str) -> PathBuf {
