@@ -16,7 +16,7 @@ use crate::effects::journal::Journal;
 use crate::effects::remains::{self, Trace};
 use crate::effects::slots::{Place, Slot};
 use crate::jobs::recovery::{Parts, Recoveries};
-use crate::model::app::AppRecord;
+use crate::model::app::{AppRecord, is_about_app};
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
 use crate::model::journal::{Entry, Event, LogLevel, LogSource, NewEntry};
@@ -93,7 +93,7 @@ impl Runner {
     }
 
     async fn attempt(&self, job: Job<Running>, signals: Signals, slot: Slot) -> Ended {
-        let app = match self.outside.store.app_of_job(&job.record.id).await {
+        let app = match self.app(&job).await {
             Ok(app) => app,
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
@@ -205,6 +205,14 @@ impl Runner {
             () = given_up => Err(Stop::Cancelled),
             () = shutdown.cancelled() => Err(Stop::ShuttingDown),
         }
+    }
+
+    /// The app that the job is about, if it is about one.
+    async fn app(&self, job: &Job<Running>) -> Result<Option<AppRecord>, StorageError> {
+        if !is_about_app(&job.record.operation) {
+            return Ok(None);
+        }
+        self.outside.store.app_of_job(&job.record.id).await
     }
 
     /// The plugin that an earlier attempt ran, or the one that new jobs run now; of an app, else

@@ -6,12 +6,17 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::model::job::PluginPin;
-use crate::model::names::{AppName, JobId, ServerName};
+use crate::model::names::{AppName, JobId, OperationName, ServerName};
 
 /// What the operation that makes an app run is called, up to the app's name.
 pub const DEPLOY: &str = "deploy_app:";
 /// What the operation that takes an app away is called, up to the app's name.
 pub const DELETE: &str = "delete_app:";
+
+/// Whether an operation makes an app run or takes one away.
+pub fn is_about_app(operation: &OperationName) -> bool {
+    [DEPLOY, DELETE].iter().any(|it| operation.as_str().starts_with(it))
+}
 
 /// The record of an app on a server. The host makes it when the job is submitted and keeps its
 /// status; what is secret in its configuration stands here as references.

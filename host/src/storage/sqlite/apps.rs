@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
-use crate::model::app::{AppRecord, AppStatus, DELETE, DEPLOY};
+use crate::model::app::{AppRecord, AppStatus, DELETE, is_about_app};
 use crate::model::job::{JobRecord, JobStatus, Lease};
 use crate::model::names::{AppName, JobId, ServerName};
 use crate::storage::apps::{AppStore, Batch};
@@ -205,8 +205,7 @@ pub(super) fn settle(
 /// the newest that changed it. Otherwise it would bring back a configuration of before, or an app
 /// that nobody has a record of.
 pub(super) fn may_try_again(connection: &Connection, job: &JobRecord) -> Result<bool, Fault> {
-    let is_about_app = [DEPLOY, DELETE].iter().any(|it| job.operation.as_str().starts_with(it));
-    Ok(!is_about_app || of_job(connection, &job.id)?.is_some())
+    Ok(!is_about_app(&job.operation) || of_job(connection, &job.id)?.is_some())
 }
 
 /// The app's record is about the job that tries another one again from now on.
