@@ -165,13 +165,13 @@ fn every_source_file_says_what_it_is_for() {
 
 /// What the storage answers to a job and writes nothing.
 const READS: [&str; 12] = [
-    "all_apps",
     "app",
     "app_of_job",
     "apps",
     "changes",
     "journal",
     "logs",
+    "mentioning",
     "secret",
     "secrets",
     "server",

@@ -14,7 +14,7 @@ use crate::model::dns::{DnsId, DnsName, DnsRecord, NewRecord, Zone, ZoneRef};
 use crate::model::failure::Failure;
 use crate::model::journal::Class;
 use crate::model::names::Identity;
-use crate::storage::StorageError;
+use crate::model::server::Server;
 
 const GRANT: Grant<'_> = Grant { interface: "dns", server: None };
 
@@ -107,9 +107,11 @@ impl Effect for UpsertRecord {
                            by hand if it is not needed";
             return Err(Failure::unsafe_to_retry("access_denied", message));
         }
-        check_owner(job, |it| it.name == self.wanted.name.as_str()).await?;
+        let name = self.wanted.name.as_str();
+        let is_simulated = check_owner(job, name, |it| it.name == name).await?;
+        let zones = job.outside.domains.of(is_simulated).await?;
         let marker = job.outside.domains.marker(identity);
-        let record = zones_of(job).await?.upsert(&self.wanted, &marker).await?;
+        let record = zones.upsert(&self.wanted, &marker).await?;
         apps::note_record(job, &self.wanted.zone, &record).await?;
         Ok(record)
     }
@@ -140,28 +142,27 @@ impl Effect for DeleteRecord {
     async fn act(&self, job: &JobContext, _: &Identity) -> Result<(), Failure> {
         let zones = zones_of(job).await?;
         apps::check_record(job, &*zones, &self.zone, &self.id).await?;
-        check_owner(job, |it| it.id == self.id.as_str()).await?;
+        check_owner(job, self.id.as_str(), |it| it.id == self.id.as_str()).await?;
         zones.delete(&self.zone, &self.id).await?;
         apps::forget_record(job, &self.id).await
     }
 }
 
-/// Whether a record is none of another server, or of an app on one. What is simulated has zones of
-/// its own.
+/// Refuses a record, of which `value` is known, of another server or of an app on one. What is
+/// simulated has zones of its own: answers whether the job's server is.
 async fn check_owner(
     job: &JobContext,
+    value: &str,
     is_it: impl Fn(&AppDnsRecord) -> bool,
-) -> Result<(), Failure> {
-    let internal = |error: StorageError| Failure::safe("internal", error.to_string());
+) -> Result<bool, Failure> {
     let own = job.record.server.as_ref();
-    let servers = job.outside.store.servers().await.map_err(internal)?;
-    // All at once: a question for each server would make this the slowest part of a job.
-    let apps = job.outside.store.all_apps().await.map_err(internal)?;
-    let is_simulated = servers.iter().any(|it| Some(&it.name) == own && it.simulated);
-    let others = servers.iter().filter(|it| Some(&it.name) != own && it.simulated == is_simulated);
-    for server in others {
+    let found = job.outside.store.mentioning(value, own).await;
+    let found = found.map_err(|error| Failure::safe("internal", error.to_string()))?;
+    let is_simulated = found.servers.iter().any(|it| Some(&it.name) == own && it.simulated);
+    let others = |it: &&Server| Some(&it.name) != own && it.simulated == is_simulated;
+    for server in found.servers.iter().filter(others) {
         let mut records = server.dns_records();
-        let of_apps = apps.iter().filter(|app| app.server == server.name);
+        let of_apps = found.apps.iter().filter(|app| app.server == server.name);
         records.extend(of_apps.flat_map(|app| app.dns.iter().cloned()));
         if let Some(record) = records.iter().find(|&it| is_it(it)) {
             let message = format!(
@@ -172,7 +173,7 @@ async fn check_owner(
             return Err(Failure::safe("name_taken", message));
         }
     }
-    Ok(())
+    Ok(is_simulated)
 }
 
 /// The zones that the job works on: a job whose server is simulated needs no real ones.

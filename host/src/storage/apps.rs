@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::model::app::AppRecord;
 use crate::model::job::Lease;
 use crate::model::names::{AppName, JobId, ServerName};
+use crate::model::server::Server;
 use crate::storage::planned::Planned;
 use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
 
@@ -33,6 +34,14 @@ pub trait AppStore {
     /// The apps of all servers.
     async fn all_apps(&self) -> Result<Vec<AppRecord>, StorageError>;
 
+    /// The servers and apps in whose records this stands as a value, however many there are in all;
+    /// the servers of those apps, and `own`, are among the servers.
+    async fn mentioning(
+        &self,
+        value: &str,
+        own: Option<&ServerName>,
+    ) -> Result<Mentioning, StorageError>;
+
     /// The app whose newest job this is, or none.
     async fn app_of_job(&self, job: &JobId) -> Result<Option<AppRecord>, StorageError>;
 
@@ -55,6 +64,15 @@ pub trait AppStore {
         server: &ServerName,
         name: &AppName,
     ) -> Result<(), StorageError>;
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug)]
+pub struct Mentioning {
+    /// Servers.
+    pub servers: Vec<Server>,
+    /// Apps.
+    pub apps: Vec<AppRecord>,
 }
 
 /// Jobs to be written together.

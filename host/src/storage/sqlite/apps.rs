@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::app::{AppRecord, AppStatus, DELETE, is_about_app};
 use crate::model::job::{JobRecord, JobStatus, Lease};
 use crate::model::names::{AppName, JobId, ServerName};
-use crate::storage::apps::{AppStore, Batch};
+use crate::storage::apps::{AppStore, Batch, Mentioning};
 use crate::storage::sqlite::fault::{Fault, from_json, to_json};
 use crate::storage::sqlite::{Sqlite, config, journal, servers, submit};
 use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
@@ -41,6 +41,18 @@ impl AppStore for Sqlite {
 
     async fn all_apps(&self) -> Result<Vec<AppRecord>, StorageError> {
         self.read("listed apps", all).await
+    }
+
+    async fn mentioning(
+        &self,
+        value: &str,
+        own: Option<&ServerName>,
+    ) -> Result<Mentioning, StorageError> {
+        let (value, own) = (value.to_owned(), own.cloned());
+        self.read("looked whose something is", move |reader| {
+            mentioning(reader, &value, own.as_ref())
+        })
+        .await
     }
 
     async fn app_of_job(&self, job: &JobId) -> Result<Option<AppRecord>, StorageError> {
@@ -306,6 +318,21 @@ fn apps(connection: &Connection, server: &ServerName) -> Result<Vec<AppRecord>, 
         connection.prepare_cached("SELECT record FROM apps WHERE server = ?1 ORDER BY name")?;
     let rows = select.query_map([server.as_str()], |row| row.get::<_, String>(0))?;
     rows.map(|record| from_json(&record?)).collect()
+}
+
+/// The records are searched as the texts that they are: only a few are worth being read.
+fn mentioning(
+    connection: &Connection,
+    value: &str,
+    own: Option<&ServerName>,
+) -> Result<Mentioning, Fault> {
+    let value = to_json(&value)?;
+    let servers = servers::mentioning(connection, &value, own)?;
+    let mut select =
+        connection.prepare_cached("SELECT record FROM apps WHERE instr(record, ?1) > 0")?;
+    let rows = select.query_map([&value], |row| row.get::<_, String>(0))?;
+    let apps = rows.map(|record| from_json(&record?)).collect::<Result<_, _>>()?;
+    Ok(Mentioning { servers, apps })
 }
 
 fn all(connection: &Connection) -> Result<Vec<AppRecord>, Fault> {

@@ -1,7 +1,7 @@
 //! Records of servers.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Rows, params};
 
 use crate::model::names::ServerName;
 use crate::model::server::Server;
@@ -20,7 +20,24 @@ pub(super) fn server(connection: &Connection, name: &ServerName) -> Result<Optio
 /// All records, by name.
 pub(super) fn servers(connection: &Connection) -> Result<Vec<Server>, Fault> {
     let mut select = connection.prepare_cached("SELECT record FROM servers ORDER BY name")?;
-    let mut rows = select.query([])?;
+    decoded(connection, select.query([])?)
+}
+
+/// This server, those in whose records a value stands, and those of apps in whose records it does.
+pub(super) fn mentioning(
+    connection: &Connection,
+    value: &str,
+    own: Option<&ServerName>,
+) -> Result<Vec<Server>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM servers
+         WHERE name = ?2 OR instr(record, ?1) > 0
+            OR name IN (SELECT server FROM apps WHERE instr(apps.record, ?1) > 0)",
+    )?;
+    decoded(connection, select.query(params![value, own.map(ServerName::as_str)])?)
+}
+
+fn decoded(connection: &Connection, mut rows: Rows<'_>) -> Result<Vec<Server>, Fault> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let record: String = row.get(0)?;
