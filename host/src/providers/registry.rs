@@ -53,6 +53,8 @@ pub struct Registry {
     /// In a rehearsal, the one that it is rehearsed for.
     real: Option<Arc<Registry>>,
     built: Mutex<BTreeMap<ProviderKind, Arc<dyn Provider>>>,
+    /// Where servers are made unless said otherwise, once somebody asked.
+    default: Mutex<Option<ProviderKind>>,
     offers: BTreeMap<ProviderKind, Mutex<Offer>>,
 }
 
@@ -90,9 +92,9 @@ impl Registry {
     pub fn new(settings: Settings, store: Arc<dyn Store>, vault: Arc<Vault>) -> Self {
         let sandbox = Sandbox::new(settings.home.join("sandbox"), settings.pace);
         let offers = ProviderKind::ALL.into_iter().map(|kind| (kind, Mutex::default())).collect();
-        let built = Mutex::default();
+        let (built, default) = (Mutex::default(), Mutex::default());
         let sandbox = Arc::new(sandbox);
-        Self { settings, store, vault, sandbox, real: None, built, offers }
+        Self { settings, store, vault, sandbox, real: None, built, default, offers }
     }
 
     /// The registry of a rehearsal: what is on offer is asked of the real providers, and whatever
@@ -136,9 +138,13 @@ impl Registry {
 
     /// Where servers are made unless said otherwise.
     pub async fn default_kind(&self) -> Result<ProviderKind, Failure> {
+        let mut known = self.default.lock().await;
+        if let Some(kind) = *known {
+            return Ok(kind);
+        }
         let configs = self.store.providers().await.map_err(|error| unreadable(&error))?;
         let default = configs.iter().find(|config| config.default);
-        Ok(default.map_or(ProviderKind::Sandbox, |config| config.kind))
+        Ok(*known.insert(default.map_or(ProviderKind::Sandbox, |config| config.kind)))
     }
 
     /// Checks credentials and keeps them unless they are refused.
@@ -265,6 +271,8 @@ impl Registry {
             endpoint: access.endpoint.clone(),
             default,
         };
+        let mut known = self.default.lock().await;
+        *known = None;
         self.store.put_provider(config).await.map_err(|error| unreadable(&error))
     }
 
