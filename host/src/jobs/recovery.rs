@@ -59,7 +59,6 @@ impl Recoveries {
 }
 
 /// A job's journal, a part at a time.
-#[derive(Clone)]
 pub struct Parts<'a> {
     store: &'a Arc<dyn Store>,
     job: &'a JobId,

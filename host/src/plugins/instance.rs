@@ -27,9 +27,6 @@ const DEAF: Duration = Duration::from_secs(5);
 
 const MIB: usize = 1024 * 1024;
 
-/// A result of so many bytes is checked in less time than another thread takes to be woken for it.
-const SOON_READ: usize = 4 * 1024;
-
 /// The longest code of a failure, in bytes.
 const LONGEST_CODE: usize = 64;
 
@@ -100,7 +97,6 @@ async fn call(
         }
     };
     match answer {
-        Ok(text) if text.len() <= SOON_READ => Ok(result(plugin, &text, job.limits().result_bytes)),
         Ok(text) => {
             let (plugin, most) = (Arc::clone(plugin), job.limits().result_bytes);
             let checked = tokio::task::spawn_blocking(move || result(&plugin, &text, most));
