@@ -153,6 +153,9 @@ impl App {
         for (limit, number) in limits.changed() {
             info!(limit = limit.setting, number, "plugins have another limit than usual");
         }
+        for setting in config.agents.changed() {
+            info!(setting, "agents are treated otherwise than usual");
+        }
         let runner = Runner::new(outside, catalog.clone(), engine.clone(), limits);
         let workers = workers(config, runner, worker);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());

@@ -1,6 +1,7 @@
 //! What the host is told at its start. Flags beat the environment, and this is the only file that
 //! reads the environment.
 
+pub mod agents;
 mod limits;
 
 use std::path::{Path, PathBuf};
@@ -14,11 +15,10 @@ use crate::effects::boundary::Points;
 use crate::model::limits::{Limit, Limits};
 use crate::vault::source::Source;
 
+pub use agents::{AgentSettings, Language, TaskMode};
+
 /// The most jobs that run together, unless told otherwise.
 const WORKERS: usize = 64;
-/// The longest that one call of an agent waits: clients and proxies give up at 300 s.
-pub(crate) const WAIT_CAP: Duration = Duration::from_secs(280);
-
 /// Between two looks whether the servers are still there, unless told otherwise.
 const RECONCILE: Duration = Duration::from_secs(300);
 
@@ -54,33 +54,10 @@ pub struct Config {
     /// How often the providers are asked whether the servers are still there:
     /// `WINDLASS_RECONCILE_SECONDS`. Never when it is none.
     pub reconcile: Option<Duration>,
-    /// How agents are treated.
+    /// How agents are treated: `WINDLASS_MCP_…`.
     pub agents: AgentSettings,
     /// What plugins may use up: `WINDLASS_LIMIT_…`.
     pub limits: Arc<Limits>,
-}
-
-/// How agents are treated, which come by MCP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentSettings {
-    /// What is written to them: `WINDLASS_MCP_LANGUAGE`, `pt` or `en`.
-    pub language: Language,
-    /// Whether they may only look, whatever their tokens allow: `WINDLASS_MCP_READ_ONLY`, `1`.
-    pub read_only: bool,
-    /// Whether nothing is destroyed unless a person was asked: `WINDLASS_MCP_ASK_A_PERSON`, `1`.
-    pub ask_a_person: bool,
-    /// The longest that one call waits for a job: `WINDLASS_MCP_WAIT_CAP`, in seconds.
-    pub wait_cap: Duration,
-}
-
-/// A language.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Language {
-    /// Portuguese, as the tools' names are.
-    #[default]
-    Portuguese,
-    /// English.
-    English,
 }
 
 /// What a client of a host is told.
@@ -150,6 +127,9 @@ pub enum ConfigError {
         /// What there is, and is called much the same.
         meant: Option<&'static str>,
     },
+    /// Agents have no such setting.
+    #[error("there is no setting {0}: `windlass serve --help` has them all")]
+    NoSuchSetting(String),
     /// There are a key and a passphrase.
     #[error("both WINDLASS_KEY and a passphrase are given: use one of the two")]
     TwoKeys,
@@ -179,6 +159,7 @@ impl Config {
     /// Reads the process's environment.
     pub fn read(flags: &Flags) -> Result<Self, ConfigError> {
         limits::check_names(environment_names())?;
+        agents::check_names(environment_names())?;
         Self::from_variables(flags, environment)
     }
 
@@ -221,12 +202,7 @@ impl Config {
             workers: workers(variable("WINDLASS_WORKERS"))?,
             points: Points { death: flags.die_at, cancel: flags.cancel_at },
             reconcile: reconcile(variable("WINDLASS_RECONCILE_SECONDS"))?,
-            agents: AgentSettings {
-                language: language(variable("WINDLASS_MCP_LANGUAGE"))?,
-                read_only: switch("WINDLASS_MCP_READ_ONLY", &variable)?,
-                ask_a_person: switch("WINDLASS_MCP_ASK_A_PERSON", &variable)?,
-                wait_cap: wait_cap(variable("WINDLASS_MCP_WAIT_CAP"))?,
-            },
+            agents: agents::read(&variable)?,
             limits: Arc::new(limits::read(&variable)?),
         })
     }
@@ -304,43 +280,6 @@ fn reconcile(value: Option<String>) -> Result<Option<Duration>, ConfigError> {
     let variable = "WINDLASS_RECONCILE_SECONDS";
     let interval = interval.ok_or(ConfigError::Variable { variable, value, wanted })?;
     Ok(Some(interval).filter(|interval| !interval.is_zero()))
-}
-
-fn language(value: Option<String>) -> Result<Language, ConfigError> {
-    match value.as_deref() {
-        None | Some("pt") => Ok(Language::Portuguese),
-        Some("en") => Ok(Language::English),
-        Some(_) => Err(ConfigError::Variable {
-            variable: "WINDLASS_MCP_LANGUAGE",
-            value: value.unwrap_or_default(),
-            wanted: "use pt or en",
-        }),
-    }
-}
-
-fn wait_cap(value: Option<String>) -> Result<Duration, ConfigError> {
-    let Some(value) = value else { return Ok(WAIT_CAP) };
-    let seconds = value.parse().ok().filter(|seconds| (1..=WAIT_CAP.as_secs()).contains(seconds));
-    seconds.map(Duration::from_secs).ok_or(ConfigError::Variable {
-        variable: "WINDLASS_MCP_WAIT_CAP",
-        value,
-        wanted: "use a number of seconds from 1 to 280",
-    })
-}
-
-fn switch(
-    name: &'static str,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<bool, ConfigError> {
-    match variable(name).as_deref() {
-        None | Some("0") => Ok(false),
-        Some("1") => Ok(true),
-        Some(other) => Err(ConfigError::Variable {
-            variable: name,
-            value: other.to_owned(),
-            wanted: "use 1 or 0",
-        }),
-    }
 }
 
 /// The end of a sentence about a name that is none.

@@ -4,6 +4,7 @@
 mod answer;
 mod apps;
 mod call;
+mod cancel;
 mod completion;
 mod confirmation;
 mod dns;
@@ -16,9 +17,11 @@ mod progress;
 mod prompts;
 mod providers;
 mod resources;
+mod retry;
 mod schema;
 mod servers;
 mod setup;
+mod sizes;
 mod system;
 mod tasks;
 mod tools;
@@ -30,11 +33,11 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams,
-    CompleteResult, DiscoverResult, ErrorData, GetPromptRequestParams, GetPromptResponse,
-    GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-    SubscriptionFilter, Tool, UpdateTaskParams,
+    CompleteResult, CreateTaskResult, DiscoverResult, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+    ServerConfig, SubscriptionFilter, Tool, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ServerHandler, transport};
@@ -44,11 +47,13 @@ use transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHt
 
 use crate::app::App;
 use crate::app::access::Reader;
-use crate::config::AgentSettings;
+use crate::config::{AgentSettings, TaskMode};
 use crate::error::Error;
 use crate::mcp::confirmation::Confirmations;
-use crate::mcp::tasks::Waits;
-use crate::mcp::words::{Words, words};
+use crate::mcp::tasks::{Purpose, Tasks};
+use crate::mcp::tools::Definition;
+use crate::mcp::words::{Voice, Words, words};
+use crate::model::names::JobId;
 
 /// How long clients may keep what does not change while the host runs, in milliseconds.
 const FRESH_MS: u64 = 3_600_000;
@@ -76,7 +81,7 @@ const INSTRUCTIONS: Words = words(
 pub struct Gateway {
     settings: AgentSettings,
     confirmations: Confirmations,
-    waits: Waits,
+    tasks: Tasks,
 }
 
 /// One agent's request, served.
@@ -97,7 +102,7 @@ impl Gateway {
         Ok(Self {
             settings: app.agent_settings().clone(),
             confirmations: Confirmations::new(key)?,
-            waits: Waits::new(key)?,
+            tasks: Tasks::new(key)?,
         })
     }
 
@@ -125,32 +130,52 @@ pub fn over_http<H: ServerHandler + Clone>(
 
 impl Server {
     fn tool(&self, name: &str) -> Option<Tool> {
-        let tool = tools::named(name)?;
+        tools::named(&self.gateway.settings, name).and_then(|tool| self.shown(tool))
+    }
+
+    /// A tool as this caller is told of it, if he may use it.
+    fn shown(&self, tool: &Definition) -> Option<Tool> {
         let open = tool.is_open_to(self.reader.caller().scope, self.read_only);
-        open.then(|| tool.tool(self.gateway.settings.language))
+        open.then(|| tool.tool(self.voice()))
+    }
+
+    /// How the host speaks to agents.
+    fn voice(&self) -> Voice {
+        Voice::of(&self.gateway.settings)
     }
 
     /// An error that stands in the protocol, in the agents' language.
     fn problem(&self, error: &Error) -> ErrorData {
-        error::protocol(error, self.gateway.settings.language)
+        error::protocol(error, self.voice())
+    }
+
+    /// A task that is this job, as a tool that started it answers a client that polls.
+    ///
+    /// # Errors
+    /// When there is no such job.
+    pub async fn task_of(&self, job: &JobId) -> Result<CreateTaskResult, Error> {
+        tasks::begin(self, job, Purpose::Job).await
     }
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
+        let settings = &self.gateway.settings;
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_resources()
             .enable_resources_subscribe()
             .enable_prompts()
-            .enable_completions()
-            .enable_tasks()
-            .build();
+            .enable_completions();
+        let capabilities = match settings.tasks {
+            TaskMode::Off => capabilities.build(),
+            TaskMode::Wait | TaskMode::All => capabilities.enable_tasks().build(),
+        };
         ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new("windlass", env!("CARGO_PKG_VERSION")).with_title("Windlass"),
             )
-            .with_instructions(INSTRUCTIONS.within(self.gateway.settings.language))
+            .with_instructions(self.voice().say(INSTRUCTIONS))
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
@@ -169,7 +194,8 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let listed = tools::TOOLS.iter().filter_map(|tool| self.tool(tool.name)).collect();
+        let tools = tools::of(&self.gateway.settings);
+        let listed = tools.filter_map(|tool| self.shown(tool)).collect();
         let mut result = ListToolsResult::with_all_items(listed);
         (result.ttl_ms, result.cache_scope) = (Some(FRESH_MS), Some(CacheScope::Private));
         Ok(result)
@@ -200,7 +226,7 @@ impl ServerHandler for Server {
         request: UpdateTaskParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        // A wait never asks for anything, so there is nothing to take; that it is one, is checked.
+        // A task never asks for anything, so there is nothing to take; that it is one, is checked.
         tasks::show(self, &request.task_id).await.map(drop)
     }
 
@@ -225,7 +251,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(resources::templates(self.gateway.settings.language))
+        Ok(resources::templates(self.voice()))
     }
 
     async fn read_resource(
@@ -252,7 +278,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(prompts::list(self.gateway.settings.language))
+        Ok(prompts::list(self.voice()))
     }
 
     async fn get_prompt(

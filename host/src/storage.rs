@@ -31,6 +31,7 @@ pub mod plugins;
 pub mod removal;
 pub mod retry;
 pub mod sqlite;
+pub mod waits;
 
 pub use config::{AuditRecord, ConfigStore, Place, ProviderConfig, Sealed, Token};
 pub use error::StorageError;
@@ -44,6 +45,7 @@ pub trait Store:
     + parts::PartStore
     + planned::PlanStore
     + plugins::PluginStore
+    + waits::WaitStore
     + Send
     + Sync
     + 'static

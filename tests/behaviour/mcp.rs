@@ -11,6 +11,7 @@ mod resources;
 mod safety;
 mod stdio;
 mod tasks;
+mod toolsets;
 mod waits;
 
 use serde_json::{Value, json};

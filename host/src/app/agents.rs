@@ -12,6 +12,7 @@ use crate::app::access::{Caller, Reader};
 use crate::app::home;
 use crate::config::AgentSettings;
 use crate::error::Error;
+use crate::model::names::JobId;
 use crate::storage::{AuditRecord, Store};
 use crate::vault::Vault;
 
@@ -72,6 +73,16 @@ impl Reader {
     /// Who he is.
     pub const fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Ends one of the caller's waits for a job, durably. The job goes on.
+    pub async fn end_wait(&self, job: &JobId, wait: &str) -> Result<(), Error> {
+        Ok(self.app.store.end_wait(job, wait).await?)
+    }
+
+    /// Whether a wait for a job was ended so.
+    pub async fn has_ended_wait(&self, job: &JobId, wait: &str) -> Result<bool, Error> {
+        Ok(self.app.store.has_ended_wait(job, wait).await?)
     }
 
     /// Notes a call of an agent, durably.

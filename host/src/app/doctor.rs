@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::app::database;
 use crate::app::home;
-use crate::config::Config;
+use crate::config::{AgentSettings, Config};
 use crate::error::sentence;
 use crate::model::limits::Limits;
 use crate::storage::StorageError;
@@ -108,6 +108,7 @@ pub async fn examine(config: &Config, wanted: Wanted) -> Diagnosis {
         checks.push(files::cache(&config.cache));
         checks.push(files::plugins(config));
         checks.push(limits(&config.limits));
+        checks.push(agents(&config.agents));
         checks.extend(host::checks(config, occupant).await);
     } else {
         let found = format!("there is no home at {} yet", config.home.display());
@@ -131,6 +132,15 @@ fn limits(limits: &Limits) -> Check {
         return Check::ok("limits", "plugins have the usual ones: windlass serve --help");
     }
     Check::ok("limits", format!("of plugins: {}", changed.join(", ")))
+}
+
+/// How agents are treated, where somebody changed it.
+fn agents(settings: &AgentSettings) -> Check {
+    let changed: Vec<String> = settings.changed().collect();
+    if changed.is_empty() {
+        return Check::ok("agents", "they are treated as usual: windlass serve --help");
+    }
+    Check::ok("agents", changed.join(", "))
 }
 
 async fn look_at(home: &Path, look: Look) -> Result<Examination, StorageError> {

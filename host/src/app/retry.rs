@@ -30,6 +30,8 @@ pub struct WantedRetry {
 pub struct RetriedJob {
     /// The new job.
     pub id: JobId,
+    /// Whether the same request had made it before.
+    pub before: bool,
     /// Where it begins.
     pub from: RetryFrom,
     /// What becomes of the effects of the job before.
@@ -88,8 +90,11 @@ impl Operator {
         for _ in 0..servers::ID_TRIES {
             let retry = self.new_retry(&record, plan.clone(), key.as_ref(), now);
             match self.app.store.retry(retry).await {
-                Ok(Retry::Job(id) | Retry::Before(id)) => {
-                    return Ok(RetriedJob { id, from, effects: plan.effects });
+                Ok(Retry::Job(id)) => {
+                    return Ok(RetriedJob { id, before: false, from, effects: plan.effects });
+                }
+                Ok(Retry::Before(id)) => {
+                    return Ok(RetriedJob { id, before: true, from, effects: plan.effects });
                 }
                 Ok(refused) => return Err(self.app.refused(&record, refused).await?),
                 Err(StorageError::Duplicate) => {}

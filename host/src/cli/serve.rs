@@ -14,7 +14,7 @@ use crate::app::home;
 use crate::cli::connection::usage;
 use crate::cli::terminal::Terminal;
 use crate::cli::{Exit, Refusal};
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, agents};
 use crate::http;
 use crate::model::limits::{Limit, Limits};
 
@@ -58,6 +58,8 @@ pub(super) fn after_help() -> String {
         let range = format!("[{least} to {most}; default: {usual}]");
         text.extend(["\n  ", setting, ": ", what, " ", &range]);
     }
+    text.push_str("\n\nHow agents are treated, as variables of the environment:");
+    agents::told().for_each(|line| text.extend(["\n  ", line.as_str()]));
     text
 }
 

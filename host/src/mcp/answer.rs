@@ -10,6 +10,9 @@ use crate::app::repeats::Asked;
 use crate::error::Error;
 use crate::mcp::call::Call;
 use crate::mcp::schema::{Field, Kind, gives, may_give};
+use crate::mcp::tasks::{self, Purpose};
+use crate::mcp::wait;
+use crate::model::names::JobId;
 
 /// The longest JSON of an answer, in bytes.
 pub(super) const LONGEST: usize = 20_000;
@@ -39,7 +42,7 @@ pub(super) const STARTED: [Field; 8] = [
 /// A job that a tool started.
 #[derive(Serialize)]
 pub(super) struct Begun {
-    job_id: String,
+    job_id: JobId,
     #[serde(rename = "type")]
     operation: String,
     status: &'static str,
@@ -65,10 +68,17 @@ impl Answer {
         Ok(Self::Done(result))
     }
 
-    /// A job was started.
-    pub(super) fn started(begun: &Begun) -> Result<Self, Error> {
-        let log = begun.log();
-        Self::with_links(begun, vec![log])
+    /// A job was started, of which this is to be told; or a task, where the host makes one of it.
+    pub(super) async fn started(
+        call: &Call<'_>,
+        begun: &Begun,
+        told: &(impl Serialize + Sync),
+    ) -> Result<Self, Error> {
+        if call.jobs_are_tasks() {
+            let task = tasks::begin(call.server, &begun.job_id, Purpose::Job).await?;
+            return Ok(Self::Goes(task));
+        }
+        Self::with_links(told, vec![begun.log()])
     }
 
     pub(super) fn response(self) -> CallToolResponse {
@@ -89,23 +99,24 @@ impl Begun {
         asked: Asked,
     ) -> Self {
         let Asked { job, before } = asked;
+        let wait = call.voice().name(&wait::WAIT);
         let next = call.pick(
-            format!("Chame aguardar-job-completo com job_id {job}."),
-            format!("Call aguardar-job-completo with job_id {job}."),
+            format!("Chame {wait} com job_id {job}."),
+            format!("Call {wait} with job_id {job}."),
         );
         Self {
-            job_id: job.to_string(),
             operation: operation.into(),
             status: "queued",
             target: target.into(),
             deduplicated: before,
             log_uri: format!("job://{job}/log"),
             next,
+            job_id: job,
         }
     }
 
     /// Where its log is to be read.
-    pub(super) fn log(&self) -> Resource {
+    fn log(&self) -> Resource {
         let name = format!("{}-log", self.job_id);
         Resource::new(self.log_uri.clone(), name).with_mime_type("text/plain")
     }

@@ -30,7 +30,7 @@ const APP: Field = needs("app_name", Kind::Text, words("A aplicação", "The app
 
 /// Looking at what can be installed.
 pub(super) const AVAILABLE: Definition = Definition {
-    name: "listar-apps-disponiveis",
+    name: words("listar-apps-disponiveis", "list-available-apps"),
     title: words("Listar apps disponíveis", "List available apps"),
     about: words(
         "Lista o catálogo em resumo; com app_name mostra uma só, com o JSON Schema do seu config.",
@@ -54,7 +54,7 @@ pub(super) const AVAILABLE: Definition = Definition {
 
 /// Looking at what is installed.
 pub(super) const INSTALLED: Definition = Definition {
-    name: "listar-apps-instaladas",
+    name: words("listar-apps-instaladas", "list-installed-apps"),
     title: words("Listar apps instaladas", "List installed apps"),
     about: words(
         "Lista as aplicações de um servidor e o que ele realmente roda delas.",
@@ -74,7 +74,7 @@ pub(super) const INSTALLED: Definition = Definition {
 
 /// Installing one.
 pub(super) const INSTALL: Definition = Definition {
-    name: "instalar-app",
+    name: words("instalar-app", "install-app"),
     title: words("Instalar app", "Install an app"),
     about: words(
         "Inicia o job que instala uma aplicação (2 a 5 min) e, antes, as de que ela precisa: os \
@@ -100,7 +100,7 @@ pub(super) const INSTALL: Definition = Definition {
 
 /// Removing one.
 pub(super) const REMOVE: Definition = Definition {
-    name: "desinstalar-app",
+    name: words("desinstalar-app", "remove-app"),
     title: words("Desinstalar app", "Remove an app"),
     about: words(
         "Inicia o job que remove uma aplicação; com delete_data também volumes, bancos e segredos, \
@@ -294,9 +294,9 @@ pub(super) async fn install(call: &Call<'_>) -> Result<Answer, Error> {
     let done = wish.begin(&call.operator()?, &intended).await?;
     let asked = Asked { job: done.job, before: done.deduplicated };
     let begun = Begun::new(call, told.0, told.1, asked);
-    let log = begun.log();
     let (depends_on, warnings) = (done.depends_on, done.warnings);
-    Answer::with_links(&Installing { begun, depends_on, warnings }, vec![log])
+    let installing = Installing { begun, depends_on, warnings };
+    Answer::started(call, &installing.begun, &installing).await
 }
 
 /// Starts the job that removes an app, once it is known that somebody wants that.
@@ -324,7 +324,8 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, Error> {
     }
     let begun = wish.begin(&operator, &intended).await?;
     let asked = Asked { job: begun.job, before: begun.deduplicated };
-    Answer::started(&Begun::new(call, told.0, told.1, asked))
+    let begun = Begun::new(call, told.0, told.1, asked);
+    Answer::started(call, &begun, &begun).await
 }
 
 /// What would be lost.

@@ -1,5 +1,7 @@
 //! A call of a tool: who may call it is asked first, then it is noted, then it runs.
 
+use std::borrow::Cow;
+
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, ErrorData, InputResponses, ProtocolVersion,
 };
@@ -10,12 +12,15 @@ use sha2::{Digest, Sha256};
 
 use crate::app::access::{Admin, Operator};
 use crate::app::agents::AgentCall;
-use crate::config::Language;
+use crate::config::TaskMode;
 use crate::error::{Error, ErrorKind, sentence};
 use crate::mcp::answer::Answer;
 use crate::mcp::tools::{self, Definition};
-use crate::mcp::words::pick;
-use crate::mcp::{Server, apps, dns, error, jobs, providers, servers, setup, system, wait};
+use crate::mcp::words::{Voice, Words};
+use crate::mcp::{
+    Server, apps, cancel, dns, error, jobs, logs, providers, retry, servers, setup, sizes, system,
+    wait,
+};
 
 /// Arguments whose values nobody may see, not even by their digests.
 const SECRET: [&str; 5] = ["token", "api_key", "api_token", "stdin", "config"];
@@ -37,11 +42,10 @@ pub(super) async fn call(
     request: CallToolRequestParams,
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
-    let language = server.gateway.settings.language;
-    let Some(tool) = tools::named(&request.name) else {
+    let voice = server.voice();
+    let Some(tool) = tools::named(&server.gateway.settings, &request.name) else {
         let name: String = request.name.chars().take(60).collect();
-        let message = pick(
-            language,
+        let message = voice.pick(
             format!(
                 "Não existe a ferramenta `{}`; tools/list mostra quais há.",
                 name.escape_debug()
@@ -62,17 +66,17 @@ pub(super) async fn call(
         arguments: Value::Object(request.arguments.unwrap_or_default()),
     };
     let answered = Box::pin(call.answer()).await;
-    Ok(answered.map_or_else(|error| error::told(&error, language).into(), Answer::response))
+    Ok(answered.map_or_else(|error| error::told(&error, voice).into(), Answer::response))
 }
 
 impl Call<'_> {
     async fn answer(&self) -> Result<Answer, Error> {
-        if let Err(error) = self.permitted() {
+        if let Err(error) = self.server.permit(self.tool) {
             self.note("denied").await?;
             return Err(error);
         }
         self.note("allowed").await?;
-        match self.tool.name {
+        match self.tool.id() {
             "inicializar-sistema" => system::initialise(self),
             "configurar-provider" => providers::configure(self).await,
             "configurar-cloudflare" => dns::configure(self).await,
@@ -89,33 +93,12 @@ impl Call<'_> {
             "instalar-app" => apps::install(self).await,
             "listar-apps-instaladas" => apps::installed(self).await,
             "desinstalar-app" => apps::remove(self).await,
+            "cancelar-job" => cancel::cancel(self).await,
+            "repetir-job" => retry::retry(self).await,
+            "logs-job" => logs::show(self).await,
+            "listar-tipos-servidor" => sizes::list(self).await,
             other => Err(Error::internal(format!("the tool `{other}` does nothing"))),
         }
-    }
-
-    fn permitted(&self) -> Result<(), Error> {
-        let caller = self.server.reader.caller();
-        if !self.tool.is_open_to(caller.scope, self.server.read_only) {
-            let language = self.language();
-            let (code, message) = if caller.scope >= self.tool.scope {
-                let message = pick(
-                    language,
-                    "Esta conexão só permite leitura: nenhuma ferramenta que altera algo funciona.",
-                    "This connection is read-only: no tool that changes anything works.",
-                );
-                ("read_only", message.to_owned())
-            } else {
-                let (has, needs) = (caller.scope.as_str(), self.tool.scope.as_str());
-                let message = pick(
-                    language,
-                    format!("O token `{}` tem escopo {has}; isto exige {needs}.", caller.name),
-                    format!("The token `{}` has the scope {has}; this needs {needs}.", caller.name),
-                );
-                ("insufficient_scope", message)
-            };
-            return Err(Error::new(ErrorKind::Denied, code, message));
-        }
-        Ok(())
     }
 
     /// Notes the call in the audit log, with what came of asking whether it may run.
@@ -125,7 +108,7 @@ impl Call<'_> {
         let target: String = named.collect::<Vec<_>>().join("/").chars().take(100).collect();
         let arguments = self.digest();
         let call =
-            AgentCall { tool: self.tool.name, target: &target, arguments: &arguments, decision };
+            AgentCall { tool: self.tool.id(), target: &target, arguments: &arguments, decision };
         self.server.reader.audit_call(call).await
     }
 
@@ -137,8 +120,7 @@ impl Call<'_> {
                 *value = Value::Null;
             }
         }
-        let digest = Sha256::digest(arguments.to_string().as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest(arguments.to_string().as_bytes())
     }
 
     /// The arguments as the tool takes them.
@@ -164,13 +146,19 @@ impl Call<'_> {
         self.server.reader.clone().admin()
     }
 
-    pub(super) fn language(&self) -> Language {
-        self.server.gateway.settings.language
+    /// How this host speaks.
+    pub(super) fn voice(&self) -> Voice {
+        self.server.voice()
+    }
+
+    /// Words of ours, as this host says them.
+    pub(super) fn say(&self, words: Words) -> Cow<'static, str> {
+        self.voice().say(words)
     }
 
     /// Of the same in both languages, Portuguese first, what this host's agents read.
     pub(super) fn pick<T>(&self, portuguese: T, english: T) -> T {
-        pick(self.language(), portuguese, english)
+        self.voice().pick(portuguese, english)
     }
 
     /// Whether the client shows its user a form when it is asked to.
@@ -180,8 +168,47 @@ impl Call<'_> {
         modern && self.context.client_capabilities().is_some_and(|it| it.elicitation.is_some())
     }
 
-    /// Whether the client polls tasks.
-    pub(super) fn takes_tasks(&self) -> bool {
+    /// Whether a wait is a task, because the client polls them and the host gives them out.
+    pub(super) fn waits_are_tasks(&self) -> bool {
+        self.server.gateway.settings.tasks != TaskMode::Off && self.polls_tasks()
+    }
+
+    /// The same for what starts a job.
+    pub(super) fn jobs_are_tasks(&self) -> bool {
+        self.server.gateway.settings.tasks == TaskMode::All && self.polls_tasks()
+    }
+
+    fn polls_tasks(&self) -> bool {
         self.context.client_capabilities().is_some_and(|it| it.supports_tasks())
     }
+}
+
+impl Server {
+    /// Whether its caller may use this tool, and this connection allows it.
+    pub(super) fn permit(&self, tool: &Definition) -> Result<(), Error> {
+        let caller = self.reader.caller();
+        if tool.is_open_to(caller.scope, self.read_only) {
+            return Ok(());
+        }
+        let (code, message) = if caller.scope >= tool.scope {
+            let message = self.voice().pick(
+                "Esta conexão só permite leitura: nenhuma ferramenta que altera algo funciona.",
+                "This connection is read-only: no tool that changes anything works.",
+            );
+            ("read_only", message.to_owned())
+        } else {
+            let (has, needs) = (caller.scope.as_str(), tool.scope.as_str());
+            let message = self.voice().pick(
+                format!("O token `{}` tem escopo {has}; isto exige {needs}.", caller.name),
+                format!("The token `{}` has the scope {has}; this needs {needs}.", caller.name),
+            );
+            ("insufficient_scope", message)
+        };
+        Err(Error::new(ErrorKind::Denied, code, message))
+    }
+}
+
+/// SHA-256, hex.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -60,16 +60,16 @@ impl Confirmations {
         Ok(Self { codec, run: rand::random(), used: Mutex::default() })
     }
 
-    fn seal(&self, call: &Call<'_>) -> Result<String, Error> {
-        let bound = self.bound(call);
-        let options = SealOptions::new().associated_data(&bound).ttl(LIFE);
+    /// What travels with a form that is bound to this, for so long.
+    fn seal(&self, bound: &[u8], life: Duration) -> Result<String, Error> {
+        let options = SealOptions::new().associated_data(bound).ttl(life);
         let sealed = Sealed { nonce: rand::random() };
         self.codec.seal_json_with(&sealed, &options).map_err(Error::internal)
     }
 
-    /// Whether this form is one of ours, for this caller and call, and came for the first time.
-    fn takes(&self, call: &Call<'_>, state: &str) -> bool {
-        let opened = self.codec.open_json_with::<Sealed>(state, &self.bound(call));
+    /// Whether this form is one of ours, bound to this, in time, and came for the first time.
+    fn takes(&self, bound: &[u8], state: &str) -> bool {
+        let opened = self.codec.open_json_with::<Sealed>(state, bound);
         let Ok(Sealed { nonce }) = opened.inspect_err(|error| debug!(%error, "a form is refused"))
         else {
             return false;
@@ -80,9 +80,10 @@ impl Confirmations {
         used.insert(nonce, now).is_none()
     }
 
+    /// The caller and the call.
     fn bound(&self, call: &Call<'_>) -> Vec<u8> {
         let caller = &call.server.reader.caller().name;
-        format!("{:032x}\n{caller}\n{}\n{}", self.run, call.tool.name, call.digest()).into_bytes()
+        format!("{:032x}\n{caller}\n{}\n{}", self.run, call.tool.id(), call.digest()).into_bytes()
     }
 }
 
@@ -123,7 +124,8 @@ impl Question<'_> {
         };
         let form = InputRequest::Elicitation(ElicitRequest::new(form));
         let forms = BTreeMap::from([(FORM.to_owned(), form)]);
-        let state = call.server.gateway.confirmations.seal(call)?;
+        let confirmations = &call.server.gateway.confirmations;
+        let state = confirmations.seal(&confirmations.bound(call), LIFE)?;
         Ok(Verdict::Asks(InputRequiredResult::new(Some(forms), Some(state))))
     }
 
@@ -133,7 +135,8 @@ impl Question<'_> {
         if matches!(action, Some("decline" | "cancel")) {
             return Err(self.refused(call, "A pessoa recusou.", "The person refused."));
         }
-        if !call.server.gateway.confirmations.takes(call, state) {
+        let confirmations = &call.server.gateway.confirmations;
+        if !confirmations.takes(&confirmations.bound(call), state) {
             return Err(self.refused(
                 call,
                 "Esta confirmação não vale: expirou, já foi usada ou é de outra chamada.",
@@ -188,5 +191,26 @@ impl Question<'_> {
             format!("{english} Nothing was destroyed. What would be lost: {}.", self.lost),
         );
         Error::new(ErrorKind::Conflict, "not_confirmed", message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_counts_once_in_its_time_and_for_its_call() {
+        let confirmations = Confirmations::new(&[7; 32]).unwrap();
+        let state = confirmations.seal(b"web-1", LIFE).unwrap();
+        assert!(!confirmations.takes(b"web-2", &state));
+        assert!(!Confirmations::new(&[8; 32]).unwrap().takes(b"web-1", &state));
+        assert!(confirmations.takes(b"web-1", &state));
+        assert!(!confirmations.takes(b"web-1", &state), "it came before");
+        let late = confirmations.seal(b"web-1", Duration::ZERO).unwrap();
+        let until = Instant::now() + Duration::from_millis(5);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        assert!(!confirmations.takes(b"web-1", &late), "it is too late");
     }
 }

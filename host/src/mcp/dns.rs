@@ -15,7 +15,7 @@ use crate::mcp::words::words;
 
 /// The tool.
 pub(super) const CONFIGURE: Definition = Definition {
-    name: "configurar-cloudflare",
+    name: words("configurar-cloudflare", "configure-cloudflare"),
     title: words("Configurar Cloudflare", "Configure Cloudflare"),
     about: words(
         "Confere as credenciais do Cloudflare e as guarda cifradas: api_token, ou email com \
@@ -51,9 +51,9 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, Error> {
         endpoint: None,
     };
     let reason = call.admin()?.configure_cloudflare(settings).await?;
-    let next = call.pick(
+    let next = call.say(words(
         "Chame configurar-servidor-completo com zone_name.",
         "Call configurar-servidor-completo with zone_name.",
-    );
+    ));
     Answer::of(&Verified { name: "cloudflare", verified: reason.is_none(), reason, next })
 }

@@ -8,15 +8,17 @@ use tracing::{debug, error};
 use crate::config::Language;
 use crate::error::{Error, ErrorKind};
 use crate::mcp::answer::{plain, tail};
-use crate::mcp::words::{Words, pick, words};
+use crate::mcp::tools::Definition;
+use crate::mcp::words::{Voice, Words, words};
+use crate::mcp::{apps, jobs, providers, servers, setup};
 
 /// The most of a command's output that an error shows, in bytes.
 const SHOWN: usize = 4_000;
 
 /// What a tool answers that did not do it.
-pub(super) fn told(error: &Error, language: Language) -> CallToolResult {
+pub(super) fn told(error: &Error, voice: Voice) -> CallToolResult {
     log(error);
-    let mut lines = vec![sentence(error, language)];
+    let mut lines = vec![sentence(error, voice)];
     let text = |value: &serde_json::Value, name: &str| {
         value.get(name).and_then(|text| text.as_str()).map(str::to_owned)
     };
@@ -28,19 +30,19 @@ pub(super) fn told(error: &Error, language: Language) -> CallToolResult {
         let output = output.filter(|output| !output.is_empty());
         lines.extend(output.map(|output| format!("{name}: {}", plain(tail(output, SHOWN)))));
     }
-    let label = pick(language, "O que fazer", "What to do");
-    lines.push(format!("{label}: {}", steps(error, language).join(" ")));
+    let label = voice.pick("O que fazer", "What to do");
+    lines.push(format!("{label}: {}", steps(error, voice).join(" ")));
     lines.push(format!("code: {}", error.code()));
     CallToolResult::error(vec![ContentBlock::text(lines.join("\n"))])
 }
 
 /// What a method of the protocol answers that did not do it.
-pub(super) fn protocol(error: &Error, language: Language) -> ErrorData {
+pub(super) fn protocol(error: &Error, voice: Voice) -> ErrorData {
     log(error);
     let details = Some(json!({ "code": error.code() }));
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Denied => {
-            ErrorData::invalid_params(sentence(error, language), details)
+            ErrorData::invalid_params(sentence(error, voice), details)
         }
         ErrorKind::Conflict
         | ErrorKind::Unauthenticated
@@ -48,7 +50,7 @@ pub(super) fn protocol(error: &Error, language: Language) -> ErrorData {
         | ErrorKind::Upstream
         | ErrorKind::Timeout
         | ErrorKind::Unavailable
-        | ErrorKind::Internal => ErrorData::internal_error(sentence(error, language), details),
+        | ErrorKind::Internal => ErrorData::internal_error(sentence(error, voice), details),
     }
 }
 
@@ -62,8 +64,8 @@ fn log(error: &Error) {
 }
 
 /// The host's own sentence, after one in Portuguese where there is one.
-fn sentence(error: &Error, language: Language) -> String {
-    let lead = match language {
+fn sentence(error: &Error, voice: Voice) -> String {
+    let lead = match voice.language() {
         Language::English => None,
         Language::Portuguese => lead(error.code()),
     };
@@ -102,9 +104,9 @@ fn lead(code: &str) -> Option<&'static str> {
 }
 
 /// What to do: the app's own hints as calls of tools, then what the kind says.
-fn steps(error: &Error, language: Language) -> Vec<String> {
+fn steps(error: &Error, voice: Voice) -> Vec<String> {
     let mut steps: Vec<String> =
-        error.next().iter().filter_map(|route| tool_for(route, language)).collect();
+        error.next().iter().filter_map(|route| tool_for(route, voice)).collect();
     let retry_safe = error.retry_safe();
     let by_kind = match error.kind() {
         ErrorKind::NotFound if steps.is_empty() => Some(LOOK),
@@ -117,7 +119,7 @@ fn steps(error: &Error, language: Language) -> Vec<String> {
         ErrorKind::Upstream | ErrorKind::Timeout => Some(LOOK_FIRST),
         ErrorKind::Internal => Some(REPORT),
     };
-    steps.extend(by_kind.map(|words| words.within(language).to_owned()));
+    steps.extend(by_kind.map(|words| voice.say(words).into_owned()));
     steps
 }
 
@@ -149,29 +151,32 @@ const REPORT: Words = words(
 );
 
 /// The call that does what a route of the REST API does.
-fn tool_for(route: &str, language: Language) -> Option<String> {
+fn tool_for(route: &str, voice: Voice) -> Option<String> {
     let (method, path) = route.split_once(' ')?;
     let path = path.strip_prefix("/api/")?;
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let parts: Vec<&str> = path.split('/').collect();
-    let named = |tool: &str, name: &str, value: &str| format!(r#"{tool} {{"{name}":"{value}"}}"#);
+    let named = |tool: &Definition, name: &str, value: &str| {
+        format!(r#"{} {{"{name}":"{value}"}}"#, voice.name(tool))
+    };
     let call = match (method, parts.as_slice()) {
-        ("GET", ["jobs", id]) => named("verificar-job", "job_id", id),
+        ("GET", ["jobs", id]) => named(&jobs::SHOW, "job_id", id),
         ("GET", ["jobs"]) => match query.strip_prefix("server=") {
-            Some(server) => named("listar-jobs", "server", server),
-            None => "listar-jobs".to_owned(),
+            Some(server) => named(&jobs::LIST, "server", server),
+            None => voice.name(&jobs::LIST).to_owned(),
         },
-        ("GET", ["servers", name]) => named("detalhes-servidor", "name", name),
-        ("GET", ["servers"]) => "listar-servidores".to_owned(),
-        ("POST", ["servers", name, "setup"]) => named("configurar-servidor-completo", "name", name),
-        ("GET", ["servers", name, "apps"]) => named("listar-apps-instaladas", "name", name),
-        ("POST", ["servers", name, "apps"]) => named("instalar-app", "name", name),
+        ("GET", ["servers", name]) => named(&servers::SHOW, "name", name),
+        ("GET", ["servers"]) => voice.name(&servers::LIST).to_owned(),
+        ("POST", ["servers", name, "setup"]) => named(&setup::SET_UP, "name", name),
+        ("GET", ["servers", name, "apps"]) => named(&apps::INSTALLED, "name", name),
+        ("POST", ["servers", name, "apps"]) => named(&apps::INSTALL, "name", name),
         ("DELETE", ["servers", name, "apps", app]) => {
-            format!(r#"desinstalar-app {{"name":"{name}","app_name":"{app}"}}"#)
+            let remove = voice.name(&apps::REMOVE);
+            format!(r#"{remove} {{"name":"{name}","app_name":"{app}"}}"#)
         }
-        ("GET", ["apps"]) => "listar-apps-disponiveis".to_owned(),
-        ("POST", ["config", "provider"]) => "configurar-provider".to_owned(),
+        ("GET", ["apps"]) => voice.name(&apps::AVAILABLE).to_owned(),
+        ("POST", ["config", "provider"]) => voice.name(&providers::CONFIGURE).to_owned(),
         _ => return None,
     };
-    Some(pick(language, format!("Chame {call}."), format!("Call {call}.")))
+    Some(voice.pick(format!("Chame {call}."), format!("Call {call}.")))
 }

@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::app::access::Scope;
 use crate::app::jobs::{JobDetail, JobQuery};
-use crate::config::Language;
 use crate::error::Error;
 use crate::mcp::answer::Answer;
 use crate::mcp::call::Call;
@@ -16,13 +15,14 @@ use crate::mcp::logs;
 use crate::mcp::page::{self, CURSOR, LIMIT};
 use crate::mcp::schema::{Field, Kind, gives, may_give, needs, takes};
 use crate::mcp::tools::{Definition, Nature};
-use crate::mcp::words::{pick, words};
+use crate::mcp::wait;
+use crate::mcp::words::{Voice, words};
 use crate::model::job::{JobRecord, JobStatus};
 use crate::model::names::{InvalidName, JobId};
 
 /// Looking at one.
 pub(super) const SHOW: Definition = Definition {
-    name: "verificar-job",
+    name: words("verificar-job", "check-job"),
     title: words("Verificar job", "Check a job"),
     about: words(
         "Mostra como está um job: status, progresso, passo atual, últimas linhas do log, \
@@ -49,7 +49,7 @@ pub(super) const SHOW: Definition = Definition {
 
 /// Looking at all.
 pub(super) const LIST: Definition = Definition {
-    name: "listar-jobs",
+    name: words("listar-jobs", "list-jobs"),
     title: words("Listar jobs", "List jobs"),
     about: words(
         "Lista jobs, do mais novo ao mais antigo, em resumo.",
@@ -189,7 +189,7 @@ pub(super) async fn show(call: &Call<'_>) -> Result<Answer, Error> {
     let detail = call.server.reader.job(&parsed(&job_id)?).await?;
     let first = detail.logs.len().saturating_sub(tail);
     let log = logs::last(detail.logs.get(first..).unwrap_or_default());
-    Answer::of(&JobView { log, ..JobView::of(detail, call.language()) })
+    Answer::of(&JobView { log, ..JobView::of(detail, call.voice()) })
 }
 
 /// Lists jobs.
@@ -217,7 +217,7 @@ pub(super) fn parsed(job_id: &str) -> Result<JobId, Error> {
 
 impl JobView {
     /// All of it but its log.
-    pub(super) fn of(detail: JobDetail, language: Language) -> Self {
+    pub(super) fn of(detail: JobDetail, voice: Voice) -> Self {
         let JobDetail { record: job, logs, estimated_completion, effects: _ } = detail;
         let summary = JobSummary::of(&job);
         let eta =
@@ -241,7 +241,7 @@ impl JobView {
             error,
             log: Vec::new(),
             log_uri: format!("job://{}/log", job.id),
-            next: next(job.status, &job.id, language),
+            next: next(job.status, &job.id, voice),
             waited_s: None,
             eta_s: eta,
             cancel_requested: job.cancel_requested,
@@ -281,27 +281,27 @@ impl Page {
     }
 }
 
-fn next(status: JobStatus, id: &JobId, language: Language) -> String {
+fn next(status: JobStatus, id: &JobId, voice: Voice) -> String {
     match status {
-        JobStatus::Queued | JobStatus::Running => pick(
-            language,
-            format!("Chame aguardar-job-completo de novo com o mesmo job_id ({id})."),
-            format!("Call aguardar-job-completo again with the same job_id ({id})."),
-        ),
-        JobStatus::Completed => {
-            pick(language, "Pronto: veja result.", "Done: see result.").to_owned()
+        JobStatus::Queued | JobStatus::Running => {
+            let wait = voice.name(&wait::WAIT);
+            voice.pick(
+                format!("Chame {wait} de novo com o mesmo job_id ({id})."),
+                format!("Call {wait} again with the same job_id ({id})."),
+            )
         }
-        JobStatus::Failed | JobStatus::Cancelled => pick(
-            language,
-            "Leia error; corrija a causa e inicie o trabalho de novo.",
-            "Read error; correct the cause and start the work anew.",
-        )
-        .to_owned(),
-        JobStatus::Uncertain => pick(
-            language,
-            "Não repita: uma pessoa precisa verificar se o último passo aconteceu.",
-            "Do not repeat: a person has to look whether the last step happened.",
-        )
-        .to_owned(),
+        JobStatus::Completed => voice.pick("Pronto: veja result.", "Done: see result.").to_owned(),
+        JobStatus::Failed | JobStatus::Cancelled => voice
+            .pick(
+                "Leia error; corrija a causa e inicie o trabalho de novo.",
+                "Read error; correct the cause and start the work anew.",
+            )
+            .to_owned(),
+        JobStatus::Uncertain => voice
+            .pick(
+                "Não repita: uma pessoa precisa verificar se o último passo aconteceu.",
+                "Do not repeat: a person has to look whether the last step happened.",
+            )
+            .to_owned(),
     }
 }

@@ -5,10 +5,9 @@ use rmcp::model::{
     ListPromptsResult, Prompt, PromptArgument, PromptMessage, Role,
 };
 
-use crate::config::Language;
 use crate::error::Error;
-use crate::mcp::Server;
-use crate::mcp::words::{Words, pick, words};
+use crate::mcp::words::{Voice, Words, words};
+use crate::mcp::{Server, apps, jobs, servers, setup, wait};
 use crate::model::names::{InvalidName, JobId, ServerName};
 
 /// Getting a server ready.
@@ -17,9 +16,9 @@ const PROVISION: &str = "provisionar-servidor";
 const DIAGNOSE: &str = "diagnosticar-job";
 
 /// Which there are.
-pub(super) fn list(language: Language) -> ListPromptsResult {
+pub(super) fn list(voice: Voice) -> ListPromptsResult {
     let argument = |name: &str, required: bool, about: Words| {
-        PromptArgument::new(name).with_description(about.within(language)).with_required(required)
+        PromptArgument::new(name).with_description(voice.say(about)).with_required(required)
     };
     let name = argument("name", true, words("Nome do servidor", "The server's name"));
     let app = argument("app_name", false, words("Aplicação", "App"));
@@ -30,8 +29,8 @@ pub(super) fn list(language: Language) -> ListPromptsResult {
     );
     let diagnose = words("Explica por que um job falhou", "Explains why a job failed");
     let mut result = ListPromptsResult::with_all_items(vec![
-        Prompt::new(PROVISION, Some(provision.within(language)), Some(vec![name, app])),
-        Prompt::new(DIAGNOSE, Some(diagnose.within(language)), Some(vec![job])),
+        Prompt::new(PROVISION, Some(voice.say(provision)), Some(vec![name, app])),
+        Prompt::new(DIAGNOSE, Some(voice.say(diagnose)), Some(vec![job])),
     ]);
     (result.ttl_ms, result.cache_scope) = (Some(super::FRESH_MS), Some(CacheScope::Public));
     result
@@ -42,14 +41,13 @@ pub(super) async fn write(
     server: &Server,
     request: &GetPromptRequestParams,
 ) -> Result<GetPromptResponse, ErrorData> {
-    let language = server.gateway.settings.language;
+    let voice = server.voice();
     let argument = |name: &str| {
         let arguments = request.arguments.as_ref();
         arguments.and_then(|it| it.get(name)?.as_str()).filter(|text| !text.is_empty())
     };
     let needed = |name: &str| {
-        let missing = pick(
-            language,
+        let missing = voice.pick(
             format!("Falta o argumento `{name}`."),
             format!("The argument `{name}` is missing."),
         );
@@ -59,16 +57,16 @@ pub(super) async fn write(
     let text = match request.name.as_str() {
         PROVISION => {
             let name: ServerName = needed("name")?.parse().map_err(wrong)?;
-            provision(&name, argument("app_name"), language)
+            provision(&name, argument("app_name"), voice)
         }
         DIAGNOSE => {
             let job: JobId = needed("job_id")?.parse().map_err(wrong)?;
             let found = server.reader.job(&job).await;
             found.map_err(|error: Error| server.problem(&error))?;
-            diagnose(&job, language)
+            diagnose(&job, voice)
         }
         _ => {
-            let message = pick(language, "Não existe esse prompt.", "There is no such prompt.");
+            let message = voice.pick("Não existe esse prompt.", "There is no such prompt.");
             return Err(ErrorData::invalid_params(message, None));
         }
     };
@@ -76,43 +74,43 @@ pub(super) async fn write(
     Ok(GetPromptResult::new(vec![message]).into())
 }
 
-fn provision(name: &ServerName, app: Option<&str>, language: Language) -> String {
+fn provision(name: &ServerName, app: Option<&str>, voice: Voice) -> String {
+    let (create, wait) = (voice.name(&servers::CREATE), voice.name(&wait::WAIT));
+    let (set_up, install) = (voice.name(&setup::SET_UP), voice.name(&apps::INSTALL));
     let app: Option<String> = app.map(|app| app.chars().take(64).collect());
     let then = app.map_or_else(String::new, |app| {
-        pick(
-            language,
-            format!(" Depois instale `{app}` com instalar-app."),
-            format!(" Then install `{app}` with instalar-app."),
+        voice.pick(
+            format!(" Depois instale `{app}` com {install}."),
+            format!(" Then install `{app}` with {install}."),
         )
     });
-    pick(
-        language,
+    voice.pick(
         format!(
             "Provisione o servidor `{name}`: pergunte tamanho, região, e-mail dos certificados e \
-             zona DNS se eu não disse; chame criar-servidor, espere com aguardar-job-completo até \
-             done=true, depois configurar-servidor-completo e espere de novo.{then} No fim, \
+             zona DNS se eu não disse; chame {create}, espere com {wait} até \
+             done=true, depois {set_up} e espere de novo.{then} No fim, \
              resuma endereço, nomes e o que ficou pendente."
         ),
         format!(
             "Provision the server `{name}`: ask for size, region, the certificates' e-mail and \
-             the DNS zone if I did not say; call criar-servidor, wait with aguardar-job-completo \
-             until done=true, then configurar-servidor-completo, and wait again.{then} In the \
+             the DNS zone if I did not say; call {create}, wait with {wait} \
+             until done=true, then {set_up}, and wait again.{then} In the \
              end, sum up the address, the names and what is left to do."
         ),
     )
 }
 
-fn diagnose(job: &JobId, language: Language) -> String {
-    pick(
-        language,
+fn diagnose(job: &JobId, voice: Voice) -> String {
+    let (check, server) = (voice.name(&jobs::SHOW), voice.name(&servers::SHOW));
+    voice.pick(
         format!(
-            "Descubra por que o job `{job}` não completou: chame verificar-job com tail 50, leia \
-             job://{job}/log e, se houver servidor, detalhes-servidor. Diga a causa, o que já foi \
+            "Descubra por que o job `{job}` não completou: chame {check} com tail 50, leia \
+             job://{job}/log e, se houver servidor, {server}. Diga a causa, o que já foi \
              feito fora e um único próximo passo seguro. Não altere nada."
         ),
         format!(
-            "Find out why the job `{job}` did not complete: call verificar-job with tail 50, read \
-             job://{job}/log and, if there is a server, detalhes-servidor. Tell the cause, what \
+            "Find out why the job `{job}` did not complete: call {check} with tail 50, read \
+             job://{job}/log and, if there is a server, {server}. Tell the cause, what \
              was done outside already, and one safe next step. Change nothing."
         ),
     )

@@ -1,5 +1,7 @@
 //! `configurar-provider`: how a provider of servers is reached.
 
+use std::borrow::Cow;
+
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +17,7 @@ use crate::model::names::ProviderKind;
 
 /// The tool.
 pub(super) const CONFIGURE: Definition = Definition {
-    name: "configurar-provider",
+    name: words("configurar-provider", "configure-provider"),
     title: words("Configurar provider", "Configure a provider"),
     about: words(
         "Confere o token no provider e o guarda cifrado; nunca é mostrado de novo. sandbox e \
@@ -63,7 +65,7 @@ pub(super) struct Verified {
     pub(super) verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
-    pub(super) next: &'static str,
+    pub(super) next: Cow<'static, str>,
 }
 
 /// Checks a token and keeps it.
@@ -72,6 +74,6 @@ pub(super) async fn configure(call: &Call<'_>) -> Result<Answer, Error> {
     let token = token.map(SecretString::from);
     let settings = ProviderSettings { kind: name, token, endpoint, default };
     let reason = call.admin()?.configure_provider(settings).await?;
-    let next = call.pick("Chame criar-servidor.", "Call criar-servidor.");
+    let next = call.say(words("Chame criar-servidor.", "Call criar-servidor."));
     Answer::of(&Verified { name: name.as_str(), verified: reason.is_none(), reason, next })
 }

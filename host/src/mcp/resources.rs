@@ -13,11 +13,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::app::jobs::JobQuery;
-use crate::config::Language;
 use crate::error::{Error, ErrorKind};
 use crate::mcp::answer::LONGEST;
 use crate::mcp::jobs::JobView;
-use crate::mcp::words::{pick, words};
+use crate::mcp::words::{Voice, words};
 use crate::mcp::{Server, apps, logs, servers};
 use crate::model::journal::LogLevel;
 use crate::model::names::{JobId, ServerName};
@@ -50,8 +49,7 @@ pub(super) async fn list(server: &Server) -> Result<ListResourcesResult, ErrorDa
     let query = JobQuery { limit: LISTED, ..JobQuery::default() };
     let jobs = server.reader.jobs(query).await.map_err(problem)?.jobs;
     let servers = server.reader.servers().await.map_err(problem)?;
-    let language = server.gateway.settings.language;
-    let title = words("Apps disponíveis", "Available apps").within(language);
+    let title = server.voice().say(words("Apps disponíveis", "Available apps"));
     let apps = Resource::new(CATALOGUE, "apps").with_title(title).with_mime_type(JSON);
     let mut listed = Vec::new();
     for job in jobs {
@@ -70,13 +68,13 @@ pub(super) async fn list(server: &Server) -> Result<ListResourcesResult, ErrorDa
 }
 
 /// What there is by name.
-pub(super) fn templates(language: Language) -> ListResourceTemplatesResult {
+pub(super) fn templates(voice: Voice) -> ListResourceTemplatesResult {
     let template = |uri: &str, name: &str, kind: &str, about: &str| {
         ResourceTemplate::new(uri, name).with_mime_type(kind).with_description(about)
     };
-    let job = words("Um job", "A job").within(language);
-    let log = words("O log de um job", "A job's log").within(language);
-    let server = words("Um servidor", "A server").within(language);
+    let job = voice.pick("Um job", "A job");
+    let log = voice.pick("O log de um job", "A job's log");
+    let server = voice.pick("Um servidor", "A server");
     let mut result = ListResourceTemplatesResult::with_all_items(vec![
         template("job://{job_id}", "job", JSON, job),
         template("job://{job_id}/log", "job-log", TEXT, log),
@@ -172,7 +170,7 @@ impl Named {
             Self::Catalogue => Ok((JSON, apps::catalogue(server)?)),
             Self::Job(id) => {
                 let detail = server.reader.job(id).await?;
-                let view = JobView::of(detail, server.gateway.settings.language);
+                let view = JobView::of(detail, server.voice());
                 Ok((JSON, serde_json::to_string(&view).map_err(Error::internal)?))
             }
             Self::Log(id) => {
@@ -209,8 +207,7 @@ fn last_lines(mut lines: Vec<String>) -> String {
 
 fn unknown(server: &Server, uri: &str) -> ErrorData {
     let shown: String = uri.chars().take(200).collect();
-    let message = pick(
-        server.gateway.settings.language,
+    let message = server.voice().pick(
         format!("Não existe o recurso `{}`.", shown.escape_debug()),
         format!("There is no resource `{}`.", shown.escape_debug()),
     );

@@ -4,8 +4,7 @@
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value, json};
 
-use crate::config::Language;
-use crate::mcp::words::{Words, words};
+use crate::mcp::words::{Voice, Words, words};
 
 /// A field of what a tool takes or gives.
 #[derive(Clone, Copy, Debug)]
@@ -58,11 +57,11 @@ pub(super) const fn may_give(name: &'static str, kind: Kind) -> Field {
 }
 
 /// The schema of an object with these fields.
-pub(super) fn object(fields: &[Field], language: Language) -> JsonObject {
+pub(super) fn object(fields: &[Field], voice: Voice) -> JsonObject {
     let mut properties = Map::new();
     for field in fields {
         let mut schema = field.kind.schema();
-        let about = field.about.within(language);
+        let about = voice.say(field.about);
         if let (Value::Object(schema), false) = (&mut schema, about.is_empty()) {
             schema.insert("description".to_owned(), Value::from(about));
         }

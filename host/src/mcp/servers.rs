@@ -27,7 +27,7 @@ const OUTPUT: usize = 8_000;
 
 /// Creating one.
 pub(super) const CREATE: Definition = Definition {
-    name: "criar-servidor",
+    name: words("criar-servidor", "create-server"),
     title: words("Criar servidor", "Create a server"),
     about: words(
         "Inicia o job que compra um servidor no provider (2 a 5 min; custa dinheiro fora do \
@@ -55,7 +55,7 @@ pub(super) const CREATE: Definition = Definition {
 
 /// Looking at all.
 pub(super) const LIST: Definition = Definition {
-    name: "listar-servidores",
+    name: words("listar-servidores", "list-servers"),
     title: words("Listar servidores", "List servers"),
     about: words(
         "Lista os servidores, por nome, em resumo.",
@@ -73,7 +73,7 @@ pub(super) const LIST: Definition = Definition {
 
 /// Looking at one.
 pub(super) const SHOW: Definition = Definition {
-    name: "detalhes-servidor",
+    name: words("detalhes-servidor", "server-details"),
     title: words("Detalhes do servidor", "A server's details"),
     about: words(
         "Mostra um servidor: endereço, status, o que foi configurado, aplicações.",
@@ -106,7 +106,7 @@ pub(super) const SHOW: Definition = Definition {
 
 /// Running a command on one.
 pub(super) const EXECUTE: Definition = Definition {
-    name: "executar-comando-ssh",
+    name: words("executar-comando-ssh", "run-ssh-command"),
     title: words("Executar comando SSH", "Run a command over SSH"),
     about: words(
         "Roda uma linha de shell como root no servidor e espera o fim (máx. 300 s). Fica na \
@@ -136,7 +136,7 @@ pub(super) const EXECUTE: Definition = Definition {
 
 /// Destroying one.
 pub(super) const DESTROY: Definition = Definition {
-    name: "destruir-servidor",
+    name: words("destruir-servidor", "destroy-server"),
     title: words("Destruir servidor", "Destroy a server"),
     about: words(
         "Destrói um servidor e tudo o que há nele, sem volta. Sem confirmação só mostra o que \
@@ -287,7 +287,8 @@ pub(super) async fn start(
     }
     let begun = wish.begin(&call.operator()?, intended).await?;
     let asked = Asked { job: begun.job, before: begun.deduplicated };
-    Answer::started(&Begun::new(call, operation, name.as_str(), asked))
+    let begun = Begun::new(call, operation, name.as_str(), asked);
+    Answer::started(call, &begun, &begun).await
 }
 
 /// Lists servers.

@@ -16,7 +16,7 @@ use crate::mcp::words::words;
 
 /// The tool.
 pub(super) const SET_UP: Definition = Definition {
-    name: "configurar-servidor-completo",
+    name: words("configurar-servidor-completo", "set-up-server"),
     title: words("Configurar servidor", "Set a server up"),
     about: words(
         "Inicia o job que prepara um servidor: Docker, Swarm, Traefik, Portainer, DNS (5 a 10 \

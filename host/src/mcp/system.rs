@@ -1,5 +1,7 @@
 //! `inicializar-sistema`: seeing that the host's home is there.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::app::access::Scope;
@@ -12,7 +14,7 @@ use crate::mcp::words::words;
 
 /// The tool.
 pub(super) const INITIALISE: Definition = Definition {
-    name: "inicializar-sistema",
+    name: words("inicializar-sistema", "initialize-system"),
     title: words("Inicializar sistema", "Initialise the system"),
     about: words(
         "Garante que a pasta do host, o banco e as chaves existem. Repetir não muda nada.",
@@ -37,13 +39,13 @@ struct Initialised {
     config_dir: String,
     /// Whether the home is new, and nobody asked before.
     created: bool,
-    next: &'static str,
+    next: Cow<'static, str>,
 }
 
 /// Says where the home is, and whether it is new.
 pub(super) fn initialise(call: &Call<'_>) -> Result<Answer, Error> {
     let Nothing {} = call.arguments()?;
     let (home, created) = call.admin()?.init();
-    let next = call.pick("Chame configurar-provider.", "Call configurar-provider.");
+    let next = call.say(words("Chame configurar-provider.", "Call configurar-provider."));
     Answer::of(&Initialised { config_dir: home.display().to_string(), created, next })
 }

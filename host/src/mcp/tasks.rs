@@ -1,9 +1,7 @@
-//! Waits as tasks, for clients that poll them. A task's id says itself which job it waits for and
-//! who may ask, sealed so that nobody can guess or forge one: nothing about it has to be kept, and
-//! it is good as long as the job's record is there, whatever becomes of the host in between.
-
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+//! Tasks, for clients that poll them: waits for jobs, and jobs themselves where the host is told so.
+//! A task's id says itself which job it is about and who may ask, sealed so that nobody can guess
+//! or forge one: it is good as long as the job's record is there, whatever becomes of the host in
+//! between. All that is kept of tasks is which waits were cancelled.
 
 use jiff::Timestamp;
 use rmcp::model::{
@@ -12,68 +10,89 @@ use rmcp::model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::app::agents::AgentCall;
 use crate::app::jobs::JobDetail;
 use crate::error::{Error, ErrorKind};
-use crate::mcp::Server;
 use crate::mcp::answer::{Answer, plain};
-use crate::mcp::call::Call;
+use crate::mcp::cancel::{self, CANCEL};
 use crate::mcp::jobs::JobView;
-use crate::mcp::words::pick;
+use crate::mcp::words::words;
+use crate::mcp::{Server, call};
 use crate::model::job::{JobRecord, JobStatus};
 use crate::model::names::JobId;
 
-/// What the id of a wait begins with.
-const PREFIX: &str = "wait_";
-/// What binds a seal to its purpose.
-const PURPOSE: &[u8] = b"task";
+/// What binds a seal to its use.
+const USE: &[u8] = b"task";
+/// What a cancellation is called in the audit log.
+const METHOD: &str = "tasks/cancel";
 /// How often clients should ask, in milliseconds.
 const POLL_MS: u64 = 5_000;
-/// The most cancelled waits that are remembered.
-const REMEMBERED: usize = 10_000;
 
-/// The waits that are tasks.
-pub(super) struct Waits {
+/// What makes tasks and knows them again.
+pub(super) struct Tasks {
     codec: RequestStateCodec,
-    /// Those that somebody cancelled in this run of the host.
-    cancelled: Mutex<HashSet<String>>,
 }
 
-/// What the id of a wait says.
+/// What a task is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Purpose {
+    /// Waiting for a job, which goes on when the task is cancelled.
+    #[default]
+    Wait,
+    /// The job itself, which is cancelled with it.
+    Job,
+}
+
+/// What the id of a task says.
 #[derive(Serialize, Deserialize)]
-struct Wait {
+struct Sealed {
+    #[serde(default)]
+    purpose: Purpose,
     job: JobId,
     caller: String,
     since: Timestamp,
     nonce: u128,
 }
 
-/// Gives a client a wait to poll.
-pub(super) async fn begin(call: &Call<'_>, job: &JobId) -> Result<CreateTaskResult, Error> {
-    let record = call.server.reader.job(job).await?.record;
-    let wait = Wait {
+/// Gives a client a task to poll.
+pub(super) async fn begin(
+    server: &Server,
+    job: &JobId,
+    purpose: Purpose,
+) -> Result<CreateTaskResult, Error> {
+    let record = server.reader.job(job).await?.record;
+    let sealed = Sealed {
+        purpose,
         job: job.clone(),
-        caller: call.server.reader.caller().name.clone(),
+        caller: server.reader.caller().name.clone(),
         since: Timestamp::now(),
         nonce: rand::random(),
     };
-    let waits = &call.server.gateway.waits;
-    let task = task(waits.id(&wait)?, &wait, &record);
-    Ok(CreateTaskResult::new(task))
+    let id = server.gateway.tasks.id(&sealed)?;
+    Ok(CreateTaskResult::new(task(id, &sealed, &record)))
 }
 
-/// How a wait stands.
+/// How a task stands.
 pub(super) async fn show(server: &Server, id: &str) -> Result<GetTaskResult, ErrorData> {
-    let wait = server.gateway.waits.open(server, id)?;
-    let detail = server.reader.job(&wait.job).await;
-    let detail = detail.map_err(|error| match error.kind() {
+    let sealed = server.gateway.tasks.open(server, id)?;
+    let problem = |error: Error| match error.kind() {
         ErrorKind::NotFound => unknown(server),
         _ => server.problem(&error),
-    })?;
-    let task = task(id.to_owned(), &wait, &detail.record);
-    let payload = if server.gateway.waits.is_cancelled(id) {
+    };
+    let detail = server.reader.job(&sealed.job).await.map_err(problem)?;
+    let task = task(id.to_owned(), &sealed, &detail.record);
+    let status = detail.record.status;
+    let is_cancelled = match sealed.purpose {
+        Purpose::Wait => {
+            server.reader.has_ended_wait(&sealed.job, &sealed.wait()).await.map_err(problem)?
+        }
+        Purpose::Job => status == JobStatus::Cancelled,
+    };
+    let payload = if is_cancelled {
         TaskPayload::Cancelled
-    } else if detail.record.status.is_finished() {
-        let result = result(server, detail).map_err(|error| server.problem(&error))?;
+    } else if status.is_finished() {
+        let result = result(server, detail).map_err(problem)?;
         TaskPayload::Completed { result }
     } else {
         TaskPayload::Working
@@ -81,22 +100,35 @@ pub(super) async fn show(server: &Server, id: &str) -> Result<GetTaskResult, Err
     Ok(GetTaskResult::new(DetailedTask::new(task, payload)))
 }
 
-/// Ends a wait. The job goes on.
+/// Cancels a task: a wait is over, a job is told to stop. What has ended already stays as it is.
 pub(super) async fn cancel(server: &Server, id: &str) -> Result<(), ErrorData> {
-    let shown = show(server, id).await?;
-    if !shown.task.status().is_terminal() {
-        server.gateway.waits.cancel(id);
+    let sealed = server.gateway.tasks.open(server, id)?;
+    let allowed = match sealed.purpose {
+        Purpose::Wait => Ok(()),
+        Purpose::Job => server.permit(&CANCEL),
+    };
+    let (target, arguments) = (sealed.job.as_str(), call::digest(id.as_bytes()));
+    let decision = if allowed.is_ok() { "allowed" } else { "denied" };
+    let call = AgentCall { tool: METHOD, target, arguments: &arguments, decision };
+    let noted = server.reader.audit_call(call).await;
+    noted.and(allowed).map_err(|error| server.problem(&error))?;
+    if show(server, id).await?.task.status().is_terminal() {
+        return Ok(());
     }
-    Ok(())
+    let ended = match sealed.purpose {
+        Purpose::Wait => server.reader.end_wait(&sealed.job, &sealed.wait()).await,
+        Purpose::Job => cancel::stop(server, &sealed.job).await,
+    };
+    ended.map_err(|error| server.problem(&error))
 }
 
-/// What the tool would have answered. A job that failed is an error here, as its wait has no
+/// What the tool would have answered. A job that failed is an error here, as its task has no
 /// other way to say so.
 fn result(server: &Server, detail: JobDetail) -> Result<JsonObject, Error> {
     let failed = detail.record.status != JobStatus::Completed;
-    let view = JobView::of(detail, server.gateway.settings.language);
+    let view = JobView::of(detail, server.voice());
     let CallToolResponse::Complete(mut result) = Answer::of(&view)?.response() else {
-        return Err(Error::internal("a wait's end is no result"));
+        return Err(Error::internal("a task's end is no result"));
     };
     result.is_error = Some(failed);
     match serde_json::to_value(result).map_err(Error::internal)? {
@@ -105,53 +137,59 @@ fn result(server: &Server, detail: JobDetail) -> Result<JsonObject, Error> {
     }
 }
 
-fn task(id: String, wait: &Wait, job: &JobRecord) -> Task {
-    let changed = job.completed_at.or(job.started_at).unwrap_or(job.created_at).max(wait.since);
+fn task(id: String, sealed: &Sealed, job: &JobRecord) -> Task {
+    let changed = job.completed_at.or(job.started_at).unwrap_or(job.created_at).max(sealed.since);
     let step = job.view.current_step.as_deref().unwrap_or(job.status.as_str());
-    Task::new(id, TaskStatus::Working, wait.since.to_string(), changed.to_string())
+    Task::new(id, TaskStatus::Working, sealed.since.to_string(), changed.to_string())
         .with_poll_interval_ms(POLL_MS)
-        .with_status_message(format!("{}% - {}", job.view.progress, plain(step)))
+        .with_status_message(format!("{}: {}% - {}", job.id, job.view.progress, plain(step)))
 }
 
 fn unknown(server: &Server) -> ErrorData {
-    let message = pick(
-        server.gateway.settings.language,
-        "Não existe essa espera; chame aguardar-job-completo com o job_id.",
-        "There is no such wait; call aguardar-job-completo with the job_id.",
+    let message = words(
+        "Não existe essa tarefa; chame aguardar-job-completo com o job_id.",
+        "There is no such task; call aguardar-job-completo with the job_id.",
     );
-    ErrorData::invalid_params(message, None)
+    ErrorData::invalid_params(server.voice().say(message), None)
 }
 
-impl Waits {
+impl Sealed {
+    /// By what a wait is known among those of its job.
+    fn wait(&self) -> String {
+        format!("{:032x}", self.nonce)
+    }
+}
+
+impl Purpose {
+    /// What the ids of such tasks begin with.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Wait => "wait_",
+            Self::Job => "task_",
+        }
+    }
+}
+
+impl Tasks {
     /// Seals with this key.
     pub(super) fn new(key: &[u8]) -> Result<Self, Error> {
         let codec = RequestStateCodec::try_new(key).map_err(Error::internal)?;
-        Ok(Self { codec, cancelled: Mutex::default() })
+        Ok(Self { codec })
     }
 
-    fn id(&self, wait: &Wait) -> Result<String, Error> {
-        let options = SealOptions::new().associated_data(PURPOSE);
-        let sealed = self.codec.seal_json_with(wait, &options).map_err(Error::internal)?;
-        Ok(format!("{PREFIX}{sealed}"))
+    fn id(&self, task: &Sealed) -> Result<String, Error> {
+        let options = SealOptions::new().associated_data(USE);
+        let sealed = self.codec.seal_json_with(task, &options).map_err(Error::internal)?;
+        Ok(format!("{}{sealed}", task.purpose.prefix()))
     }
 
     /// What an id says to whoever may ask.
-    fn open(&self, server: &Server, id: &str) -> Result<Wait, ErrorData> {
-        let sealed = id.strip_prefix(PREFIX);
-        let opened = sealed.and_then(|it| self.codec.open_json_with::<Wait>(it, PURPOSE).ok());
-        let own = |wait: &Wait| wait.caller == server.reader.caller().name;
-        opened.filter(own).ok_or_else(|| unknown(server))
-    }
-
-    fn is_cancelled(&self, id: &str) -> bool {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
-    }
-
-    fn cancel(&self, id: &str) {
-        let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
-        if cancelled.len() >= REMEMBERED {
-            cancelled.clear();
-        }
-        cancelled.insert(id.to_owned());
+    fn open(&self, server: &Server, id: &str) -> Result<Sealed, ErrorData> {
+        let sealed = id.split_once('_').map_or(id, |(_, sealed)| sealed);
+        let opened = self.codec.open_json_with::<Sealed>(sealed, USE).ok();
+        let is_own = |task: &Sealed| {
+            task.caller == server.reader.caller().name && id.starts_with(task.purpose.prefix())
+        };
+        opened.filter(is_own).ok_or_else(|| unknown(server))
     }
 }

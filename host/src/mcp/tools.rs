@@ -1,20 +1,22 @@
-//! The tools: their names, which are those of the first plan, who may call them, and what they are
-//! for, in the order in which they are listed.
+//! The tools: their names, which are those of the first plan unless a host is told to use English
+//! ones, who may call them, and what they are for, in the order in which they are listed.
 
 use std::sync::Arc;
 
 use rmcp::model::{Tool, ToolAnnotations};
 
 use crate::app::access::Scope;
-use crate::config::Language;
+use crate::config::{AgentSettings, Language};
 use crate::mcp::schema::{self, Field};
-use crate::mcp::words::Words;
-use crate::mcp::{apps, dns, jobs, providers, servers, setup, system, wait};
+use crate::mcp::words::{Voice, Words};
+use crate::mcp::{
+    apps, cancel, dns, jobs, logs, providers, retry, servers, setup, sizes, system, wait,
+};
 
 /// A tool.
 #[derive(Debug)]
 pub(super) struct Definition {
-    pub(super) name: &'static str,
+    pub(super) name: Words,
     pub(super) title: Words,
     pub(super) about: Words,
     pub(super) nature: Nature,
@@ -49,8 +51,8 @@ impl Nature {
         Self { reads: false, destroys: true, repeats: true, reaches_out: true };
 }
 
-/// All of them.
-pub(super) const TOOLS: [&Definition; 16] = [
+/// Those of every host.
+const CORE: [&Definition; 16] = [
     &system::INITIALISE,
     &providers::CONFIGURE,
     &dns::CONFIGURE,
@@ -69,24 +71,44 @@ pub(super) const TOOLS: [&Definition; 16] = [
     &apps::REMOVE,
 ];
 
-/// The tool of this name.
-pub(super) fn named(name: &str) -> Option<&'static Definition> {
-    TOOLS.into_iter().find(|tool| tool.name == name)
+/// Those that a host has besides when it is told to.
+const JOBS: [&Definition; 4] = [&cancel::CANCEL, &retry::RETRY, &logs::LOGS, &sizes::LIST];
+
+/// All that any host has.
+pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
+    CORE.into_iter().chain(JOBS)
+}
+
+/// Those of a host with these settings.
+pub(super) fn of(settings: &AgentSettings) -> impl Iterator<Item = &'static Definition> + use<> {
+    let more = if settings.jobs_tools { JOBS.len() } else { 0 };
+    all().take(CORE.len() + more)
+}
+
+/// The one that a host with these settings calls so.
+pub(super) fn named(settings: &AgentSettings, name: &str) -> Option<&'static Definition> {
+    let voice = Voice::of(settings);
+    of(settings).find(|tool| voice.name(tool) == name)
 }
 
 impl Definition {
+    /// What the audit log and what is sealed know it by, whatever it is called here.
+    pub(super) const fn id(&self) -> &'static str {
+        self.name.within(Language::Portuguese)
+    }
+
     /// As clients are told of it.
-    pub(super) fn tool(&self, language: Language) -> Tool {
+    pub(super) fn tool(&self, voice: Voice) -> Tool {
         let Nature { reads, destroys, repeats, reaches_out } = self.nature;
         let annotations = ToolAnnotations::new()
             .read_only(reads)
             .destructive(destroys)
             .idempotent(repeats)
             .open_world(reaches_out);
-        let takes = Arc::new(schema::object(self.takes, language));
-        Tool::new(self.name, self.about.within(language), takes)
-            .with_title(self.title.within(language))
-            .with_raw_output_schema(Arc::new(schema::object(self.gives, language)))
+        let takes = Arc::new(schema::object(self.takes, voice));
+        Tool::new(voice.name(self), voice.say(self.about), takes)
+            .with_title(voice.say(self.title))
+            .with_raw_output_schema(Arc::new(schema::object(self.gives, voice)))
             .with_annotations(annotations)
     }
 

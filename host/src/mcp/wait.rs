@@ -14,7 +14,7 @@ use crate::mcp::call::Call;
 use crate::mcp::jobs::{JOB, JobView, parsed};
 use crate::mcp::progress::Progress;
 use crate::mcp::schema::{Kind, needs, takes};
-use crate::mcp::tasks;
+use crate::mcp::tasks::{self, Purpose};
 use crate::mcp::tools::{Definition, Nature};
 use crate::mcp::words::words;
 use crate::model::names::JobId;
@@ -28,7 +28,7 @@ const MOST: u64 = 1_800;
 
 /// The tool.
 pub(super) const WAIT: Definition = Definition {
-    name: "aguardar-job-completo",
+    name: words("aguardar-job-completo", "wait-for-job"),
     title: words("Aguardar job", "Wait for a job"),
     about: words(
         "Espera um job por até 45 s (max_wait muda isso) e responde como ele está. Com done=false \
@@ -67,14 +67,14 @@ pub(super) async fn wait(call: &Call<'_>) -> Result<Answer, Error> {
     if max_wait.is_some_and(|seconds| !(1..=MOST).contains(&seconds)) {
         return Err(Error::invalid_field("/max_wait", "`max_wait` is 1 to 1800 seconds."));
     }
-    if call.takes_tasks() {
-        return Ok(Answer::Goes(tasks::begin(call, &id).await?));
+    if call.waits_are_tasks() {
+        return Ok(Answer::Goes(tasks::begin(call.server, &id, Purpose::Wait).await?));
     }
     let cap = call.server.gateway.settings.wait_cap;
     let bound = max_wait.map_or(USUAL, Duration::from_secs).min(cap);
     let waited = until_done(call, &id, bound).await?;
     let detail = call.server.reader.job(&id).await?;
-    Answer::of(&JobView::of(detail, call.language()).after(waited))
+    Answer::of(&JobView::of(detail, call.voice()).after(waited))
 }
 
 /// Waits until the job is done, the time is over, or nobody listens any more. Answers how long.
@@ -104,14 +104,14 @@ async fn until_done(call: &Call<'_>, id: &JobId, bound: Duration) -> Result<Dura
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Language, WAIT_CAP};
+    use crate::config::{AgentSettings, Language};
 
     /// As the specification has it: libraries give up after 60 s, proxies after a pause of 15 s to
     /// 100 s, Node after 300 s.
     #[test]
     fn the_bounds_are_those_of_the_specification() {
         assert_eq!((USUAL.as_secs(), BEAT.as_secs(), MOST), (45, 10, 1_800));
-        assert_eq!(WAIT_CAP.as_secs(), 280);
+        assert_eq!(AgentSettings::default().wait_cap.as_secs(), 280);
         for language in [Language::Portuguese, Language::English] {
             let about = WAIT.about.within(language);
             assert!(about.contains("45 s"), "{about}");

@@ -31,6 +31,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod verb;
+mod waits;
 mod writer;
 
 use std::path::{Path, PathBuf};

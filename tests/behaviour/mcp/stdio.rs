@@ -15,14 +15,14 @@ use super::{host_with_endless_job, wanted};
 const DEADLINE: Duration = Duration::from_secs(180);
 
 /// `windlass mcp`, as a client starts it.
-struct Proxy {
+pub(super) struct Proxy {
     child: Child,
     input: Option<ChildStdin>,
     lines: mpsc::Receiver<String>,
 }
 
 impl Proxy {
-    fn start(home: &Path, settings: &[(&str, &str)], flags: &[&str]) -> Self {
+    pub(super) fn start(home: &Path, settings: &[(&str, &str)], flags: &[&str]) -> Self {
         let mut command = program();
         command.arg("--home").arg(home).arg("mcp").args(flags).envs(settings.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -48,13 +48,13 @@ impl Proxy {
         message
     }
 
-    fn ask(&mut self, message: &Value) -> Value {
+    pub(super) fn ask(&mut self, message: &Value) -> Value {
         self.send(message);
         self.next()
     }
 
     /// Closes the input, and answers how long the end took.
-    fn end(mut self) -> Duration {
+    pub(super) fn end(mut self) -> Duration {
         drop(self.input.take());
         let began = Instant::now();
         assert!(self.child.wait().expect("it ends").success());
@@ -69,7 +69,7 @@ impl Drop for Proxy {
     }
 }
 
-fn hello() -> Value {
+pub(super) fn hello() -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {},
         "clientInfo": { "name": "old", "version": "1" } } })

@@ -39,12 +39,26 @@ impl Session {
     }
 }
 
+/// All that the audit log says.
+fn audited(host: &TestHost) -> String {
+    let database =
+        rusqlite::Connection::open(host.home().join("windlass.db")).expect("the database");
+    let mut rows = database
+        .prepare("SELECT caller || ' ' || action || ' ' || target || ' ' || detail FROM audit")
+        .expect("the audit log");
+    let rows = rows.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+    let rows: Vec<String> = rows.map(|row| row.expect("a row")).collect();
+    assert!(rows.iter().any(|row| row.contains("mcp.configurar-provider")), "{rows:#?}");
+    rows.join("\n")
+}
+
 #[tokio::test]
 async fn a_session_of_an_agent_holds_no_value() {
     let cloud = FakeHetzner::start(fake_hetzner::Options::default()).await;
     let environment = vec![
         ("HCLOUD_ENDPOINT".to_owned(), cloud.url()),
         ("WINDLASS_LOG".to_owned(), "warn,windlass=trace".to_owned()),
+        ("WINDLASS_MCP_TOOLSETS".to_owned(), "core,jobs".to_owned()),
     ];
     let mut host = TestHost::start_with(Options { environment }).await;
     let mut seen = String::new();
@@ -74,6 +88,10 @@ async fn a_session_of_an_agent_holds_no_value() {
             ("listar-apps-instaladas", json!({ "name": name })),
             ("executar-comando-ssh", json!({ "name": name, "command": "ls /root" })),
             ("destruir-servidor", json!({ "name": name })),
+            ("logs-job", json!({ "job_id": job, "tail": 500, "level": "debug" })),
+            ("cancelar-job", json!({ "job_id": job })),
+            ("repetir-job", json!({ "job_id": job })),
+            ("listar-tipos-servidor", json!({ "provider": "hetzner" })),
         ] {
             session.call(tool, arguments).await;
         }
@@ -87,6 +105,7 @@ async fn a_session_of_an_agent_holds_no_value() {
     let needles = needles(&values_with_token(&host, cloud.token()).await);
     assert!(needles.len() > 20, "{}", needles.len());
     check("what the agent was told", seen.as_bytes(), &needles);
+    check("the audit log", audited(&host).as_bytes(), &needles);
     host.terminate().await;
     check("the log", host.log().as_bytes(), &needles);
     let stages = host.home().join("rehearsals");

@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const BETWEEN: Duration = Duration::from_millis(250);
 
 /// What the agent is told when the host went away in the middle of an answer.
-const CUT_OFF: &str = "A conexão com o host caiu antes da resposta. Os jobs continuam: chame \
-     listar-jobs ou aguardar-job-completo; não repita executar-comando-ssh sem verificar. (The \
-     host went away before it answered. Jobs go on: look with listar-jobs.)";
+const CUT_OFF: &str = "A conexão com o host caiu antes da resposta. Os jobs continuam: liste \
+     os jobs ou aguarde pelo job_id; não repita um comando SSH sem verificar. (The host went away \
+     before it answered. Jobs go on: list them, or wait by job_id; look before you repeat a command.)";
 /// And when it stays away.
 const AWAY: &str = "O host não responde. Inicie `windlass serve` e tente de novo: nada foi feito. \
      (The host does not answer: start it and try again; nothing was done.)";

@@ -100,6 +100,7 @@ fn delete(connection: &Connection, job: i64) -> Result<(), Fault> {
         "DELETE FROM journal WHERE job = ?1",
         "DELETE FROM dependencies WHERE job = ?1",
         "DELETE FROM dependencies WHERE needs = ?1",
+        "DELETE FROM ended_waits WHERE job = ?1",
         "DELETE FROM jobs WHERE number = ?1",
     ] {
         connection.prepare_cached(statement)?.execute([job])?;

@@ -14,7 +14,7 @@ use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::mark;
 
 /// In order; each takes the schema from its place in the list to the next number.
-pub(super) const MIGRATIONS: [&str; 10] = [
+pub(super) const MIGRATIONS: [&str; 11] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_servers.sql"),
     include_str!("../../../migrations/sqlite/0003_config.sql"),
@@ -25,6 +25,7 @@ pub(super) const MIGRATIONS: [&str; 10] = [
     include_str!("../../../migrations/sqlite/0008_jobs_of_a_server.sql"),
     include_str!("../../../migrations/sqlite/0009_feed.sql"),
     include_str!("../../../migrations/sqlite/0010_plugin_origins.sql"),
+    include_str!("../../../migrations/sqlite/0011_ended_waits.sql"),
 ];
 
 /// "WNDL": tells our files from other programs' ones.
@@ -163,7 +164,7 @@ fn small_tables(connection: &Connection) -> Result<Vec<String>, Fault> {
     let mut select = connection.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN
              ('jobs', 'journal', 'dependencies', 'idempotency', 'audit', 'deleted_servers',
-              'feed')
+              'feed', 'ended_waits')
              AND name NOT LIKE 'sqlite%'",
     )?;
     let names = select.query_map([], |row| row.get(0))?;
