@@ -1,26 +1,29 @@
 //! The tools, resources and prompts that the official suite asks for by name, behind the host's own
-//! door for agents: its mount, its tokens, its checks of where a request comes from. What they
-//! answer is data, as the suite's descriptions have it.
+//! door for agents: its mount, its tokens, its checks of where a request comes from, and its tasks.
+//! What they answer is data, as the suite's descriptions have it.
 
 #![expect(deprecated, reason = "the suite asks for the log messages of the older revision")]
 
+mod notices;
+mod questions;
+mod sessions;
+mod tasks;
 mod words;
 
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams,
-    CompleteResult, DiscoverResult, ErrorData, GetPromptRequestParams, GetPromptResponse,
-    GetPromptResult, Implementation, InputRequiredResult, InputResponses, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
-    LoggingMessageNotificationParam, PaginatedRequestParams, ProgressNotificationParam,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    RequestStateCodec, ServerCapabilities, ServerConfig, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
+    CompleteRequestParams, CompleteResult, DiscoverResult, ErrorData, GetPromptRequestParams,
+    GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult, Implementation,
+    InputRequiredResult, InputResponses, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, RequestStateCodec,
+    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
+    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use serde_json::{Value, json};
@@ -28,13 +31,18 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use windlass::app::App;
+use windlass::app::access::Reader;
 use windlass::config::{Config, Flags};
 use windlass::http;
+use windlass::mcp::{Gateway, Server};
 
+use crate::agent_fixture::notices::{log, progress};
+use crate::agent_fixture::tasks::{Fates, Work};
 use crate::agent_fixture::words::{
     PIXEL, SILENCE, embedded, form, from, merged, prompt, prompts, resource, said, sampling, tools,
     unknown, whole,
 };
+use crate::forge;
 
 const FRESH_MS: u64 = 60_000;
 
@@ -46,18 +54,45 @@ pub struct AgentFixture {
     end: CancellationToken,
 }
 
+/// By which door agents find the fixture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Our host's.
+    Ours,
+    /// One that keeps sessions, which ours does not.
+    WithSessions,
+}
+
 impl AgentFixture {
     /// A host on this home whose agents find the fixture.
-    pub async fn start(home: &Path) -> Self {
-        let flags = Flags { home: Some(home.to_owned()), ..Flags::default() };
+    pub async fn start(home: &Path, door: Door) -> Self {
+        let flags = Flags { home: Some(home.join("home")), ..Flags::default() };
         let mut config = Config::read(&flags).expect("settings");
-        config.workers = 0;
         config.cache = crate::workshop::target().join("test-code");
+        config.plugins = Some(home.join("plugins"));
+        // Its jobs do what the names of their servers say.
+        let plugin = forge::described(
+            forge::hostile(),
+            &forge::descriptor("create-server", &["job", "ssh"]),
+        );
+        std::fs::create_dir(home.join("plugins")).expect("a folder");
+        std::fs::write(home.join("plugins/create-server.wasm"), plugin).expect("a plugin");
         let app = App::start(&config).await.expect("a host");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let fixture = Fixture::new();
-        let agents = http::mcp::mount(&app, move |_, _| fixture.clone());
+        let gateway = Arc::new(Gateway::new(&app).expect("the host's key"));
+        let shared = Shared::new();
+        let agents = match door {
+            Door::Ours => http::mcp::mount(&app, move |reader, read_only| {
+                let host = gateway.server(reader.clone(), read_only);
+                Fixture::new(shared.clone(), reader, host)
+            }),
+            Door::WithSessions => {
+                let reader = Reader::authenticate(&app, &app.own_token()).expect("its own token");
+                let host = gateway.server(reader.clone(), false);
+                sessions::mount(Fixture::new(shared, reader, host), app.stopping())
+            }
+        };
         let router = http::router_with(app.clone(), address, agents);
         let end = CancellationToken::new();
         tokio::spawn(http::serve_router(router, app.clone(), listener, end.clone()));
@@ -82,11 +117,19 @@ impl AgentFixture {
     }
 }
 
+/// What all requests share.
+#[derive(Clone)]
+struct Shared {
+    codec: Arc<RequestStateCodec>,
+    changes: broadcast::Sender<&'static str>,
+    fates: Arc<Fates>,
+}
+
 /// What the suite asks for.
 #[derive(Clone)]
 struct Fixture {
-    codec: Arc<RequestStateCodec>,
-    changes: broadcast::Sender<&'static str>,
+    shared: Shared,
+    work: Work,
 }
 
 /// A question that a tool or prompt puts before it answers.
@@ -95,15 +138,25 @@ struct Round<'a> {
     state: Option<&'a str>,
 }
 
-impl Fixture {
+impl Shared {
     fn new() -> Self {
         let codec = RequestStateCodec::try_new([7; 32]).expect("a key");
-        Self { codec: Arc::new(codec), changes: broadcast::channel(16).0 }
+        let (codec, changes) = (Arc::new(codec), broadcast::channel(16).0);
+        Self { codec, changes, fates: Arc::default() }
+    }
+}
+
+impl Fixture {
+    /// For a request of this caller, whom the host serves so.
+    fn new(shared: Shared, reader: Reader, host: Server) -> Self {
+        let work = Work { host, reader, fates: shared.fates.clone() };
+        Self { shared, work }
     }
 
     /// A question with a state that nobody can change.
     fn ask(&self, requests: &Value, state: Option<&str>) -> InputRequiredResult {
-        let state = state.map(|state| self.codec.seal_json(&state).expect("it can be sealed"));
+        let state =
+            state.map(|state| self.shared.codec.seal_json(&state).expect("it can be sealed"));
         let asked = json!({ "resultType": "input_required", "inputRequests": requests,
             "requestState": state });
         from(asked)
@@ -111,7 +164,8 @@ impl Fixture {
 
     /// The state that came back, if it is one of ours.
     fn state(&self, round: &Round<'_>) -> Result<Option<String>, ErrorData> {
-        let opened = round.state.map(|state| self.codec.open_json::<String>(state)).transpose();
+        let opened =
+            round.state.map(|state| self.shared.codec.open_json::<String>(state)).transpose();
         opened.map_err(|error| ErrorData::invalid_params(error.to_string(), None))
     }
 
@@ -192,7 +246,7 @@ impl Fixture {
                 log(context).await;
                 said("It was logged.")
             }
-            "test_missing_capability" => return missing(context),
+            "test_missing_capability" => return questions::missing(context),
             "test_trigger_tool_change" => self.tell("tools"),
             "test_trigger_prompt_change" => self.tell("prompts"),
             other => return Err(unknown("tool", other)),
@@ -202,7 +256,7 @@ impl Fixture {
     /// Tells those who listen that a list changed.
     fn tell(&self, what: &'static str) -> Value {
         // Nobody may be listening.
-        let _heard = self.changes.send(what);
+        let _heard = self.shared.changes.send(what);
         said("told")
     }
 }
@@ -223,34 +277,6 @@ fn text_of(round: &Round<'_>, key: &str, pointer: &str) -> Option<String> {
     round.responses?.get(key)?.pointer(pointer)?.as_str().map(str::to_owned)
 }
 
-/// A tool that cannot work without sampling.
-fn missing(context: &RequestContext<RoleServer>) -> Result<Value, ErrorData> {
-    let can = context.client_capabilities().is_some_and(|it| it.sampling.is_some());
-    if can {
-        return Ok(said("sampling is there"));
-    }
-    Err(from(json!({ "code": -32021, "message": "this tool needs sampling",
-        "data": { "requiredCapabilities": { "sampling": {} } } })))
-}
-
-async fn progress(context: &RequestContext<RoleServer>) {
-    for percent in [0.0, 50.0, 100.0] {
-        if let Some(token) = context.meta.get_progress_token() {
-            let told = ProgressNotificationParam::new(token, percent).with_total(100.0);
-            context.peer.notify_progress(told).await.expect("the client listens");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn log(context: &RequestContext<RoleServer>) {
-    for line in ["Tool execution started", "Tool processing data", "Tool execution completed"] {
-        let told = LoggingMessageNotificationParam::new(LoggingLevel::Info, json!(line));
-        context.peer.notify_logging_message(told).await.expect("the client listens");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 impl ServerHandler for Fixture {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder()
@@ -262,6 +288,7 @@ impl ServerHandler for Fixture {
             .enable_prompts_list_changed()
             .enable_completions()
             .enable_logging()
+            .enable_tasks()
             .build();
         ServerConfig::new(capabilities).with_server_info(Implementation::new("fixture", "1"))
     }
@@ -296,6 +323,12 @@ impl ServerHandler for Fixture {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(response) = self.work.call(&request, &context).await {
+            return Ok(response);
+        }
+        if let Some(answered) = questions::call(&request, &context).await {
+            return Ok(whole::<CallToolResult>(answered?).into());
+        }
         let Some(tool) = request.name.strip_prefix("test_input_required_result_") else {
             let done = self.plain(&request.name, &context).await?;
             return Ok(whole::<CallToolResult>(done).into());
@@ -308,6 +341,30 @@ impl ServerHandler for Fixture {
             Err(Asked::First(question)) => Ok((*question).into()),
             Err(Asked::Refused(error)) => Err(error),
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.work.show(request, context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.work.update(request, context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.work.cancel(request, context).await
     }
 
     async fn list_prompts(
@@ -418,7 +475,7 @@ impl ServerHandler for Fixture {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.shared.changes.subscribe();
         loop {
             let change = tokio::select! {
                 () = context.cancelled() => return Ok(()),

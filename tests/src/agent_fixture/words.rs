@@ -48,7 +48,7 @@ pub(super) fn merged(parts: &[Value]) -> Value {
 }
 
 /// Names of tools that take nothing.
-const TOOLS: [&str; 23] = [
+const TOOLS: [&str; 34] = [
     "test_logging_tool",
     "test_simple_text",
     "test_image_content",
@@ -71,6 +71,17 @@ const TOOLS: [&str; 23] = [
     "test_input_required_result_tampered_state",
     "test_input_required_result_capabilities",
     "test_headers",
+    "greet",
+    "slow_compute",
+    "failing_job",
+    "protocol_error_job",
+    "confirm_delete",
+    "multi_input",
+    "test_tool_with_task",
+    "test_sampling",
+    "test_elicitation",
+    "test_elicitation_sep1034_defaults",
+    "test_elicitation_sep1330_enums",
     "json_schema_2020_12_tool",
 ];
 

@@ -1,5 +1,5 @@
-//! A plugin that means harm, in the way that the name of its server says. It has no descriptor:
-//! tests give it the one that they need.
+//! A plugin that means harm, in the way that the name of its server says, or that just takes its
+//! time. It has no descriptor: tests give it the one that they need.
 
 use std::io::Write;
 
@@ -70,6 +70,22 @@ impl Guest for Component {
             }
             how if how.starts_with("waits-with-much") => have_much(3_600_000),
             how if how.starts_with("needs-much") => have_much(2_000),
+            how if how.starts_with("takes-") => {
+                let seconds = how.split('-').nth(1).and_then(|text| text.parse().ok());
+                job::sleep(seconds.unwrap_or(0u64) * 1_000)?;
+                done()
+            }
+            how if how.starts_with("fails-") => {
+                job::sleep(1_000)?;
+                Err(Failure {
+                    code: "no_luck".to_owned(),
+                    message: "it did not work out".to_owned(),
+                    retry_safe: true,
+                })
+            }
+            how if how.starts_with("tells-") => {
+                Ok(json!({ "done": true, "keys": params["ssh_keys"] }).to_string())
+            }
             _ => done(),
         }
     }
