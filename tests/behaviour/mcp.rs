@@ -7,6 +7,7 @@ mod conformance;
 mod door;
 mod list;
 mod machine;
+mod patience;
 mod resources;
 mod safety;
 mod stdio;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{FlockOperation, flock};
 
 /// What is installed, and the stories that it tells.
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     "package.json",
     "package-lock.json",
     "requirements-legacy.txt",
@@ -21,6 +21,8 @@ const FILES: [&str; 10] = [
     "modern.mjs",
     "waiter.py",
     "waiter.mjs",
+    "patient.py",
+    "patient.mjs",
 ];
 
 /// The kit, installed.
@@ -72,6 +74,13 @@ impl AgentKit {
     pub fn waiter(&self) -> Command {
         let mut command = Command::new(self.folder.join("modern/bin/python"));
         command.arg(self.folder.join("waiter.py")).current_dir(&self.folder);
+        command
+    }
+
+    /// Somebody who waits for what takes minutes, by Python's SDK of the older kind.
+    pub fn patient(&self) -> Command {
+        let mut command = Command::new(self.folder.join("legacy/bin/python"));
+        command.arg(self.folder.join("patient.py")).current_dir(&self.folder);
         command
     }
 
