@@ -50,9 +50,14 @@ pub struct Reply {
 impl Agent {
     /// A modern one with the admin's token, which can do nothing special.
     pub fn of(host: &TestHost) -> Self {
+        Self::at(host.url(), host.token())
+    }
+
+    /// The same of the host at this address, with this token.
+    pub fn at(host: &str, token: String) -> Self {
         Self {
-            url: format!("{}/mcp", host.url()),
-            token: host.token(),
+            url: format!("{host}/mcp"),
+            token,
             wire: Wire::Modern,
             capabilities: json!({}),
             headers: Vec::new(),
@@ -227,6 +232,11 @@ impl Stream {
         let is_events = kind.is_some_and(|kind| kind.starts_with("text/event-stream"));
         let (text, whole) = (String::new(), String::new());
         Self { response, began, is_events, text, whole, first_byte: None, ended: false }
+    }
+
+    /// How long the first byte took, once there was one.
+    pub const fn first_byte(&self) -> Option<Duration> {
+        self.first_byte
     }
 
     /// The next message, with the time when it came; none at the end.

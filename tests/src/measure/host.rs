@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
+use tests::agent::Agent;
 use tokio::task::JoinSet;
 
 /// A running host.
@@ -42,6 +43,11 @@ impl Host {
     /// Its home.
     pub(crate) fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// An agent's client of it.
+    pub(crate) fn agent(&self) -> Agent {
+        Agent::at(&self.url, self.token.clone())
     }
 
     /// Asks once. The answer must have this status.

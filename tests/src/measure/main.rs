@@ -1,8 +1,9 @@
 //! Measures what the README's table says: `cargo run --release -p tests --bin measure`, or a part of
-//! it, named after `--`: `door`, `jobs`, `plugins`, `stored`, `load`. Each figure stands beside the
-//! limit that was measured in the same run; figures of different runs, or machines, cannot be
-//! compared.
+//! it, named after `--`: `door`, `agents`, `jobs`, `plugins`, `stored`, `load`. Each figure stands
+//! beside the limit that was measured in the same run; figures of different runs, or machines, cannot
+//! be compared.
 
+mod agents;
 mod door;
 mod floors;
 mod host;
@@ -28,6 +29,9 @@ async fn main() -> Result<()> {
     floors.print();
     if is_wanted("door") {
         door::measure(&program, &floors).await?;
+    }
+    if is_wanted("agents") {
+        agents::measure(&program, &floors).await?;
     }
     if is_wanted("jobs") {
         jobs::measure(&floors).await?;
