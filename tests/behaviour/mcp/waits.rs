@@ -136,12 +136,28 @@ async fn a_client_that_dies_while_it_waits_leaves_the_job_and_no_waiter() {
 async fn a_hundred_who_wait_for_one_job_are_one_watcher() {
     let (host, _cloud, job) = host_with_endless_job().await;
     let agent = Agent::of(&host);
+    agent.does("aguardar-job-completo", json!({ "job_id": job, "max_wait": 1 })).await;
+    logged(&host, "nobody waits for a job any more").await;
+    let before = memory_mb(&host);
     let waits = (0..100).map(|_| agent.does("aguardar-job-completo", json!({ "job_id": job })));
     for waited in join_all(waits).await {
         assert_eq!(waited["done"], false);
     }
-    logged(&host, "nobody waits for a job any more").await;
-    assert_eq!(host.log().matches("somebody waits for a job").count(), 1);
+    let more = memory_mb(&host) - before;
+    assert!(more < 32.0, "a hundred waits took {more:.0} MB");
+    let until = Instant::now() + Duration::from_secs(30);
+    while host.log().matches("nobody waits for a job any more").count() < 2 {
+        assert!(Instant::now() < until, "the watcher never ends:\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(host.log().matches("somebody waits for a job").count(), 2);
+}
+
+/// The most memory that the host's process ever had, in MB.
+fn memory_mb(host: &TestHost) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid())).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a figure");
+    line.split_whitespace().nth(1).expect("KiB").parse::<f64>().expect("a number") / 1024.0
 }
 
 #[tokio::test]
