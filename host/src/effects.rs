@@ -13,6 +13,7 @@ pub mod http;
 pub mod inventory;
 pub mod journal;
 pub mod limits;
+pub mod printable;
 pub mod references;
 pub mod remains;
 pub mod request;

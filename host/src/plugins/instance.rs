@@ -15,7 +15,7 @@ use crate::capabilities::output::GuestOutput;
 use crate::capabilities::randomness::Seeded;
 use crate::effects::Stop;
 use crate::effects::context::JobContext;
-use crate::effects::journal::printable;
+use crate::effects::printable::printable;
 use crate::model::failure::Failure;
 use crate::model::limits::Limits;
 use crate::plugins::engine::{Engine, Prepared};
