@@ -169,7 +169,7 @@ const READS: [&str; 12] = [
     "app_of_job",
     "apps",
     "changes",
-    "journal",
+    "journal_part",
     "logs",
     "mentioning",
     "secret",
