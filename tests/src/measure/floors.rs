@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::get;
 use bindings::{Clock, Guest};
+use rusqlite::Connection;
 use tests::echo::KEPT;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreLimits};
@@ -28,6 +29,8 @@ const TURNS: usize = 640;
 pub(crate) struct Floors {
     /// One small write and fdatasync.
     pub(crate) disk: Vec<Duration>,
+    /// One row, committed by SQLite as the store has it commit.
+    pub(crate) commit: Vec<Duration>,
     /// One request and its answer over loopback, with nothing behind it.
     pub(crate) loopback: Vec<Duration>,
     /// A new instance of a plugin in a store of its own.
@@ -38,12 +41,14 @@ impl Floors {
     pub(crate) async fn measure() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let disk = durable_writes(folder.path())?;
+        let commit = commits(folder.path())?;
         let (loopback, instance) = (loopback().await?, instances(folder.path()).await?);
-        Ok(Self { disk, loopback, instance })
+        Ok(Self { disk, commit, loopback, instance })
     }
 
     pub(crate) fn print(&self) {
         line("floor: one write + fdatasync", &spread(&self.disk), "");
+        line("floor: one row committed by SQLite, synced", &spread(&self.commit), "");
         line("floor: one request over loopback", &spread(&self.loopback), "");
         let (p50, p99) = (at(&self.instance, 50), at(&self.instance, 99));
         let micros = format!("p50 {:.0} µs · p99 {:.0} µs", 1000.0 * ms(p50), 1000.0 * ms(p99));
@@ -51,8 +56,13 @@ impl Floors {
     }
 
     /// The median of a durable write.
-    pub(crate) fn commit(&self) -> Duration {
+    pub(crate) fn write(&self) -> Duration {
         at(&self.disk, 50)
+    }
+
+    /// The median of a commit.
+    pub(crate) fn commit(&self) -> Duration {
+        at(&self.commit, 50)
     }
 
     /// The median of a request.
@@ -68,6 +78,23 @@ fn durable_writes(folder: &Path) -> Result<Vec<Duration>> {
         let began = Instant::now();
         file.write_all(&[7; 4096])?;
         file.sync_data()?;
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    Ok(took)
+}
+
+fn commits(folder: &Path) -> Result<Vec<Duration>> {
+    let database = Connection::open(folder.join("floor.db"))?;
+    database.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         CREATE TABLE floor (number INTEGER PRIMARY KEY, text TEXT NOT NULL)",
+    )?;
+    let mut took = Vec::new();
+    for _ in 0..TURNS {
+        let began = Instant::now();
+        let mut insert = database.prepare_cached("INSERT INTO floor (text) VALUES (?1)")?;
+        insert.execute(["7".repeat(400)])?;
         took.push(began.elapsed());
     }
     took.sort_unstable();

@@ -50,6 +50,11 @@ impl Host {
         Agent::at(&self.url, self.token.clone())
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks once. The answer must have this status.
     pub(crate) async fn ask(
         &self,
@@ -114,6 +119,19 @@ impl Host {
         }
         all.sort_unstable();
         Ok(all)
+    }
+
+    /// Waits until a job has ended.
+    pub(crate) async fn until_ended(&self, job: &str) -> Result<()> {
+        let path = format!("/api/jobs/{job}");
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let shown = self.ask(Method::GET, &path, None, 200).await?;
+            match shown["status"].as_str() {
+                Some("queued" | "running") => {}
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Waits until so many jobs run and none waits for a worker.

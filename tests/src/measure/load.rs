@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use reqwest::Method;
 
 use crate::host::Host;
-use crate::report::{line, spread};
+use crate::report::{at_most, line, spread};
 
 /// How many jobs.
 const JOBS: usize = 10_000;
@@ -34,7 +34,7 @@ async fn waiting(program: &Path) -> Result<()> {
     line("POST of 10 000 jobs that wait, 50 clients", &spread(&took), "");
     host.until_running(u64::try_from(JOBS)?).await?;
     let each = 1024.0 * (host.memory_mb()? - before) / 10_000.0;
-    line("memory of a waiting job", &format!("{each:.0} KiB"), "goal: 256");
+    line("memory of a waiting job", &format!("{each:.0} KiB"), &at_most(each, 256.0, "KiB"));
     let health =
         async |host: Arc<Host>, _| host.ask(Method::GET, "/health", None, 200).await.map(drop);
     line("GET /health beside them", &spread(&host.series(REQUESTS, 4, health).await?), "");
@@ -54,14 +54,19 @@ async fn finished(program: &Path) -> Result<()> {
     let idle = host.memory_mb()?;
     host.add_plugin(tests::echo::version(1)).await?;
     let mut shown = vec![format!("{idle:.0} idle")];
+    let mut last = idle;
     for turn in 0..10 {
         let create = move |host: Arc<Host>, n| async move {
             host.create(&format!("job-{turn}-{n}")).await.map(drop)
         };
         host.series(JOBS / 10, 20, create).await?;
         host.until_running(0).await?;
-        shown.push(format!("{:.0}", host.memory_mb()?));
+        last = host.memory_mb()?;
+        shown.push(format!("{last:.0}"));
     }
     line("memory after each 1 000 of 10 000 jobs, MB", "", &shown.join(" · "));
+    let grown = last - idle;
+    let what = "  more than idle after 10 000 jobs";
+    line(what, &format!("{grown:.1} MB"), &at_most(grown, 10.0, "MB"));
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! Measures what the README's table says: `cargo run --release -p tests --bin measure`, or a part of
 //! it, named after `--`: `door`, `agents`, `jobs`, `plugins`, `stored`, `load`. Each figure stands
 //! beside the limit that was measured in the same run; figures of different runs, or machines, cannot
-//! be compared.
+//! be compared. `flame` records what a flame graph is made of instead.
 
 mod agents;
+mod bare;
 mod door;
+mod ends;
+mod flame;
 mod floors;
 mod host;
 mod jobs;
@@ -24,6 +27,9 @@ use crate::floors::Floors;
 async fn main() -> Result<()> {
     let program = build()?;
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted == ["flame"] {
+        return flame::record(&program).await;
+    }
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
     let floors = Floors::measure().await?;
     floors.print();

@@ -7,6 +7,18 @@ pub(crate) fn line(what: &str, figure: &str, beside: &str) {
     println!("{what:<44} {figure:>28}   {beside}");
 }
 
+/// A figure that must not be larger than a goal, and whether it is.
+pub(crate) fn at_most(figure: f64, goal: f64, unit: &str) -> String {
+    let verdict = if figure <= goal { "met" } else { "NOT MET" };
+    format!("{figure:.2} {unit}; goal: at most {goal}, {verdict}")
+}
+
+/// The same of one that must not be smaller.
+pub(crate) fn at_least(figure: f64, goal: f64, unit: &str) -> String {
+    let verdict = if figure >= goal { "met" } else { "NOT MET" };
+    format!("{figure:.2} {unit}; goal: at least {goal}, {verdict}")
+}
+
 /// Sorted times as their median and their slowest hundredth.
 pub(crate) fn spread(sorted: &[Duration]) -> String {
     format!("p50 {:.2} ms · p99 {:.2} ms", ms(at(sorted, 50)), ms(at(sorted, 99)))
