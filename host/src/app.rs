@@ -149,13 +149,8 @@ impl App {
             is_rehearsal: false,
         };
         let caretaker = caretaker(config, &registrar, &store);
+        tell_changes(config);
         let limits = config.limits.clone();
-        for (limit, number) in limits.changed() {
-            info!(limit = limit.setting, number, "plugins have another limit than usual");
-        }
-        for setting in config.agents.changed() {
-            info!(setting, "agents are treated otherwise than usual");
-        }
         let runner = Runner::new(outside, catalog.clone(), engine.clone(), limits);
         let workers = workers(config, runner, worker);
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -236,6 +231,16 @@ impl App {
             }
             Err(_elapsed) => failing(format!("no answer within {} s", HEALTH.as_secs())),
         }
+    }
+}
+
+/// Logs what somebody set otherwise than usual.
+fn tell_changes(config: &Config) {
+    for (limit, number) in config.limits.changed() {
+        info!(limit = limit.setting, number, "plugins have another limit than usual");
+    }
+    for setting in config.agents.changed() {
+        info!(setting, "agents are treated otherwise than usual");
     }
 }
 

@@ -192,7 +192,7 @@ fn one_of<T: Copy>(
 }
 
 /// The name of a value.
-fn shown<T: PartialEq>(value: T, named: &[(&str, T)]) -> String {
+fn shown<T: Copy + PartialEq>(value: T, named: &[(&str, T)]) -> String {
     let found = named.iter().find(|(_, it)| *it == value);
     found.map_or_else(String::new, |(name, _)| (*name).to_owned())
 }
