@@ -64,10 +64,12 @@ pub async fn run(
         (Ok(Err(_)), Err(late)) => Ran::Stopped(late),
         (Ok(answer), _) => Ran::Returned(answer),
         // A stop of ours reaches us as a trap; its reason stands in the job.
-        (Err(trap), _) => match (job.take_stop(), trap.downcast_ref()) {
-            (Some(stop), _) => Ran::Stopped(stop),
-            (None, Some(NoRoom::Now(need))) => return Err(*need),
-            (None, _) => Ran::Stopped(trapped(plugin, job, &trap)),
+        (Err(trap), in_time) => match (job.take_stop(), trap.downcast_ref(), in_time) {
+            (Some(stop), ..) => Ran::Stopped(stop),
+            // One that goes on has its time anew.
+            (None, Some(NoRoom::Now(_)), Err(late)) => Ran::Stopped(late),
+            (None, Some(NoRoom::Now(need)), Ok(())) => return Err(*need),
+            (None, ..) => Ran::Stopped(trapped(plugin, job, &trap)),
         },
     })
 }
