@@ -54,7 +54,8 @@ async fn submissions(host: &Arc<Host>, floors: &Floors) -> Result<()> {
     let took = host
         .series(REQUESTS, 1, async |host, n| host.create(&format!("a-{n}")).await.map(drop))
         .await?;
-    line("POST /api/servers, 1 client, its jobs beside", &spread(&took), &beside(&took, floors));
+    let ratio = format!("{:.2} × one commit", times(at(&took, 50), floors.commit()));
+    line("POST /api/servers, 1 client, its jobs beside", &spread(&took), &ratio);
     host.until_running(0).await?;
     let took = host
         .series(REQUESTS, 32, async |host, n| host.create(&format!("b-{n}")).await.map(drop))
