@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use tests::echo::{self, ran};
 use tests::host_process::{Options, TestHost};
 
+/// What somebody does to a file.
+type Damage = fn(&Path);
+
 /// A host that keeps compiled code in this folder, which others do not use.
 async fn host(cache: &Path) -> TestHost {
     let variable = ("WINDLASS_CACHE".to_owned(), cache.to_str().unwrap().to_owned());
@@ -59,7 +62,7 @@ async fn code_that_is_not_as_it_was_written_is_compiled_again_and_fails_no_job()
     let digest = host.add_echo(echo::version(1)).await;
     let file = code(&cache, &digest);
     assert_eq!((mode(&cache), mode(&file)), (0o700, 0o600));
-    let damages: [(&str, fn(&Path)); 4] =
+    let damages: [(&str, Damage); 4] =
         [("flip", flip), ("cut", cut), ("empty", empty), ("open-to-all", open_to_all)];
     for (name, damage) in damages {
         host.crash();

@@ -273,13 +273,18 @@ impl Host {
 
     /// Some steps write nothing, and others only what is on disk with whatever comes then.
     fn note_synced(&mut self, step: &Step) {
-        let is_synced = match step {
-            Step::Defer { .. } | Step::Wake | Step::Pass(_) => false,
-            Step::Claim { .. } | Step::Renew { .. } => false,
-            Step::Keep { .. } | Step::Note { .. } | Step::Forget { .. } => false,
-            _ => true,
-        };
-        if is_synced {
+        let waits_for_more = matches!(
+            step,
+            Step::Defer { .. }
+                | Step::Wake
+                | Step::Pass(_)
+                | Step::Claim { .. }
+                | Step::Renew { .. }
+                | Step::Keep { .. }
+                | Step::Note { .. }
+                | Step::Forget { .. }
+        );
+        if !waits_for_more {
             self.synced = self.log_length();
         }
     }
