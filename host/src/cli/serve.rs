@@ -18,8 +18,8 @@ use crate::config::{Config, Flags, agents};
 use crate::http;
 use crate::model::limits::{Limit, Limits};
 
-/// What a host logs unless told otherwise.
-const LOG: &str = "warn,windlass=info";
+/// What a host logs unless told otherwise. To `rmcp` it is an error when an agent leaves in mid-wait.
+const LOG: &str = "warn,windlass=info,rmcp::service=off";
 
 /// Libraries that would log what passes through them, requests and secrets with them.
 const QUIET: [&str; 6] =
