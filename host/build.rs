@@ -24,12 +24,22 @@ fn main() -> Result<()> {
     // <target>/<profile>/build/<package>/out: one folder for all profiles of the host.
     let target = out.ancestors().nth(4).context("OUT_DIR is not in a target folder")?;
     let target = target.join("plugins");
+    fs::create_dir_all(&target)?;
+    // Nobody else builds there until the components are copied: of two builds at once, of two
+    // profiles, one would embed half a file of the other.
+    let lock = fs::File::create(target.join("lock"))?;
+    lock.lock()?;
     build(root, &target, &plugins)?;
     let built = target.join("wasm32-wasip2/plugin");
-    let component = |plugin: &String| built.join(format!("{}.wasm", plugin.replace('-', "_")));
-    let generic = component(&GENERIC.to_owned());
-    let components: Vec<PathBuf> =
-        plugins.iter().filter(|plugin| *plugin != GENERIC).map(component).collect();
+    let component = |plugin: &str| {
+        let name = format!("{}.wasm", plugin.replace('-', "_"));
+        fs::copy(built.join(&name), out.join(&name))?;
+        anyhow::Ok(out.join(name))
+    };
+    let generic = component(GENERIC)?;
+    let components = plugins.iter().filter(|plugin| *plugin != GENERIC).map(|it| component(it));
+    let components = components.collect::<Result<Vec<_>>>()?;
+    drop(lock);
     let packed = pack(&generic, &root.join("plugins/apps"), &out.join("apps"))?;
     embed(&components, &packed, &generic, &out.join("embedded.rs"))?;
     embed_for_authors(root, &out.join("authors.rs"))
