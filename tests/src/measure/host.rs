@@ -30,7 +30,7 @@ impl Host {
             .args(["serve", "--listen", "127.0.0.1:0", "--home"])
             .arg(&home)
             .env("WINDLASS_SANDBOX_PACE", "instant")
-            .env("WINDLASS_LOG", "error")
+            .env("WINDLASS_LOG", "error,rmcp::service=off")
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
