@@ -35,8 +35,9 @@ impl Default for Recoveries {
 }
 
 impl Recoveries {
-    /// A job's journal. Waits where it is a large one and others are being read: until their
-    /// plugins have been told what they were told before, which waits for nobody.
+    /// A job's journal. Waits where it is a large one and others are in memory: until their plugins
+    /// have been told what they were told before. A plugin that dawdles there has until its timeout,
+    /// and neither a cancel nor the host's end is heard meanwhile.
     ///
     /// # Errors
     /// When it cannot be read.
