@@ -91,9 +91,7 @@ pub enum OciError {
 
 /// The digest of some bytes.
 pub fn digest_of(bytes: &[u8]) -> Result<Digest, InvalidName> {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}").parse()
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes))).parse()
 }
 
 /// That these bytes are what was asked for by a digest.

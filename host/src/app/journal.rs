@@ -103,7 +103,7 @@ fn remote(receipts: &Receipts, event: &Event) -> Option<RemoteCommand> {
             Some(RemoteCommand {
                 receipt: receipts.receipt(*ordinal)?,
                 first_line: command.lines().next().map(|line| line.chars().take(LINE).collect()),
-                sha256: Some(digest.iter().map(|byte| format!("{byte:02x}")).collect()),
+                sha256: Some(hex::encode(digest)),
                 exit_code: None,
             })
         }

@@ -27,8 +27,7 @@ impl Request {
         let mut text = String::from(function);
         text.push('\n');
         write_sorted(&value, &mut text);
-        let hash = Sha256::digest(text.as_bytes());
-        let digest = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(text.as_bytes()));
         Self { function, class, value, digest, bytes: text.len() }
     }
 }

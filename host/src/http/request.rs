@@ -235,6 +235,6 @@ fn request_key(parts: &Parts, body: &[u8]) -> Result<Option<RequestKey>, Problem
     let mut digest = Sha256::new();
     digest.update(format!("{} {}\n", parts.method, parts.uri));
     digest.update(body);
-    let request = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let request = hex::encode(digest.finalize());
     Ok(Some(RequestKey { key: key.to_owned(), request }))
 }

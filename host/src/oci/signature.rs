@@ -204,8 +204,7 @@ impl TrustedKey {
     pub fn fingerprint(&self) -> String {
         let der = self.key.to_public_key_der();
         let hash = Sha256::digest(der.as_ref().map(Document::as_bytes).unwrap_or_default());
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        hex.chars().take(SHOWN).collect()
+        hex::encode(hash).chars().take(SHOWN).collect()
     }
 
     fn holds(&self, signature: &Signature) -> bool {

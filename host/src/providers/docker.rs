@@ -153,7 +153,7 @@ impl Provider for Docker {
     /// An engine stores no keys: the machine gets its own before it starts.
     async fn ensure_ssh_key(&self, key: &PublicKey) -> Result<StoredKey, ProviderError> {
         let digest = Sha256::digest(key.line.as_bytes());
-        let id = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::encode(digest.get(..8).unwrap_or_default());
         Ok(StoredKey { id, name: key.name.clone() })
     }
 

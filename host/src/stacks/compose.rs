@@ -118,7 +118,7 @@ pub fn digest(compose: &str, environment: &[(String, String)]) -> String {
     for (name, value) in variables {
         hash.update(format!("{name}={value}\n").as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]

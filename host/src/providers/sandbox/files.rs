@@ -144,8 +144,7 @@ impl Files {
     }
 
     fn place(&self, path: &str, extension: &str) -> PathBuf {
-        let digest: [u8; 32] = Sha256::digest(path.as_bytes()).into();
-        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex::encode(Sha256::digest(path.as_bytes()));
         self.folder.join(format!("{name}.{extension}"))
     }
 }

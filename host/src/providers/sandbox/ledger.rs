@@ -50,8 +50,7 @@ impl Ledger {
         }
         let (ipv4, ipv6) = (machine.ipv4.to_string(), machine.ipv6.to_string());
         let text = line.replace(&ipv4, "IPV4").replace(&ipv6, "IPV6");
-        let digest: String =
-            Sha256::digest(&text).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(&text).get(..6).unwrap_or_default());
         let first: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
         self.write(&format!("exec {} {digest} {}", machine.name, first.escape_debug()))
     }
