@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -27,6 +28,11 @@ const SHORTEST_LINE: usize = 16;
 /// The part of a value's base64 that does not depend on its neighbours counts from this length on.
 const SHORTEST_BASE64: usize = 8;
 
+/// A text up to this length is searched for one form after the other, so many times: making a finder
+/// of all of them takes as long as some hundred such searches.
+const SHORT: usize = 512;
+const SEARCHES: u32 = 64;
+
 /// The beginning of a value that was cut off counts from this length on.
 const SHORTEST_BEGINNING: usize = 3;
 
@@ -38,6 +44,8 @@ pub struct Masks(Mutex<Known>);
 struct Known {
     forms: BTreeSet<Vec<u8>>,
     finder: Option<Arc<AhoCorasick>>,
+    /// How many texts were searched without it.
+    searched: u32,
 }
 
 impl Masks {
@@ -102,9 +110,14 @@ impl Masks {
 
     /// Where values stand, in order, none touching another.
     fn found_in(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let Some(finder) = self.finder() else { return Vec::new() };
-        let mut found: Vec<Range<usize>> =
-            finder.find_overlapping_iter(bytes).map(|found| found.range()).collect();
+        let mut found: Vec<Range<usize>> = match self.finder_for(bytes) {
+            Finder::None => return Vec::new(),
+            Finder::Each(known) => {
+                let fits = |form: &&Vec<u8>| form.len() <= bytes.len();
+                known.forms.iter().filter(fits).flat_map(|form| all(form, bytes)).collect()
+            }
+            Finder::All(all) => all.find_overlapping_iter(bytes).map(|it| it.range()).collect(),
+        };
         found.sort_unstable_by_key(|range| range.start);
         let mut joined: Vec<Range<usize>> = Vec::new();
         for range in found {
@@ -133,24 +146,55 @@ impl Masks {
         self.lock().forms.iter().map(Vec::len).max().unwrap_or_default()
     }
 
-    fn finder(&self) -> Option<Arc<AhoCorasick>> {
+    fn finder_for(&self, bytes: &[u8]) -> Finder<'_> {
         let mut known = self.lock();
-        if known.forms.is_empty() {
-            return None;
+        if known.forms.is_empty() || bytes.len() < SHORTEST {
+            return Finder::None;
         }
-        if known.finder.is_none() {
-            // Each job has its own, for few texts: what is made fast is better than what finds fast.
-            let kind = Some(AhoCorasickKind::NoncontiguousNFA);
-            // It refuses only more patterns than there is memory for.
-            let finder = AhoCorasick::builder().kind(kind).build(&known.forms);
-            known.finder = finder.ok().map(Arc::new);
+        if let Some(finder) = &known.finder {
+            return Finder::All(Arc::clone(finder));
         }
-        known.finder.clone()
+        if bytes.len() <= SHORT && known.searched < SEARCHES {
+            known.searched += 1;
+            return Finder::Each(known);
+        }
+        // Each job has its own, for few texts: what is made fast is better than what finds fast.
+        let kind = Some(AhoCorasickKind::NoncontiguousNFA);
+        // It refuses only more patterns than there is memory for.
+        match AhoCorasick::builder().kind(kind).build(&known.forms) {
+            Ok(finder) => {
+                let finder = Arc::new(finder);
+                known.finder = Some(Arc::clone(&finder));
+                Finder::All(finder)
+            }
+            Err(_too_many) => Finder::Each(known),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What finds the forms of values in a text.
+enum Finder<'m> {
+    /// None can be in it.
+    None,
+    /// One search for each.
+    Each(MutexGuard<'m, Known>),
+    /// One search for all.
+    All(Arc<AhoCorasick>),
+}
+
+/// Where `form` stands in a text, also where it overlaps itself.
+fn all(form: &[u8], bytes: &[u8]) -> Vec<Range<usize>> {
+    let finder = memmem::Finder::new(form);
+    let (mut found, mut from) = (Vec::new(), 0);
+    while let Some(at) = finder.find(bytes.get(from..).unwrap_or_default()) {
+        found.push(from + at..from + at + form.len());
+        from += at + 1;
+    }
+    found
 }
 
 /// A text that comes in pieces which may part a value.
@@ -301,6 +345,21 @@ mod tests {
         let masks = masks(&["abcdefgh", "efghijkl", "abcdefghijk"]);
         assert_eq!(masks.text("1abcdefghijkl2"), "1•••2");
         assert_eq!(masks.text("abcdefghabcdefgh!"), "•••!");
+    }
+
+    #[test]
+    fn all_forms_at_once_are_found_where_each_is() {
+        let known = ["abcabcabc", "bcab--", "s3cret$value", "--s3cret"];
+        for text in ["abcabcabcabca", "bcab--s3cret$value", "x s3cret%24value abcabcab", ""] {
+            let one_by_one = masks(&known).text(text);
+            let all = masks(&known);
+            assert!(!all.text(&"x".repeat(SHORT + 1)).contains(MASK));
+            assert_eq!(all.text(text), one_by_one);
+        }
+        let often = masks(&known);
+        let shown: BTreeSet<String> =
+            (0..2 * SEARCHES).map(|_| often.text("-abcabcabc-")).collect();
+        assert_eq!(shown, BTreeSet::from(["-•••-".to_owned()]));
     }
 
     #[test]
