@@ -55,6 +55,7 @@ use crate::jobs::worker::{WorkerOptions, Workers};
 use crate::model::names::{InvalidName, WorkerId};
 use crate::plugins::caretaker::Caretaker;
 use crate::plugins::catalog::Catalog;
+use crate::plugins::compile::Compiler;
 use crate::plugins::engine::Engine;
 use crate::plugins::registrar::Registrar;
 use crate::providers::registry::{Registry, Settings};
@@ -126,7 +127,8 @@ impl App {
         let remotes = Arc::new(Remotes::new(store.clone(), vault.clone(), registry.clone()));
         let tokens = Tokens::load(&store, &home).await?;
         let agents = Agents::open(config.agents.clone(), &store, &vault).await?;
-        let engine = Arc::new(Engine::new(&config.cache, &config.limits).map_err(home::unusable)?);
+        let engine = Engine::new(&config.cache, &config.limits).map_err(home::unusable)?;
+        let engine = Arc::new(engine.with_compiler(Compiler::own(&config.limits)));
         let boundaries = Boundaries::fatal(config.points);
         let (catalog, registrar) =
             plugins::open(config, &store, &engine, boundaries.clone()).await?;

@@ -182,7 +182,6 @@ pub(super) async fn open(
         catalog: catalog.clone(),
         engine: engine.clone(),
         depot,
-        compiler: compile::own_program(),
         boundaries,
         limits: config.limits.clone(),
     };

@@ -45,6 +45,15 @@ impl Cache {
         read_ours(&self.folder.join(file_name(engine, digest))).is_some()
     }
 
+    /// The compiled component from disk, if it is there. Reads all of it: not for a runtime thread.
+    pub fn known(&self, engine: &wasmtime::Engine, digest: &Digest) -> Option<Component> {
+        let file = read_ours(&self.folder.join(file_name(engine, digest)))?;
+        let code = file.get(CHECKSUM..).unwrap_or_default();
+        deserialize(engine, code)
+            .inspect_err(|error| warn!(%digest, %error, "the cache is of no use: compiling again"))
+            .ok()
+    }
+
     /// The compiled component, from disk or compiled now. Takes up to seconds: not for a runtime
     /// thread.
     ///
@@ -56,13 +65,10 @@ impl Cache {
         digest: &Digest,
         bytes: &[u8],
     ) -> wasmtime::Result<Component> {
-        let path = self.folder.join(file_name(engine, digest));
-        if let Some(file) = read_ours(&path) {
-            match deserialize(engine, file.get(CHECKSUM..).unwrap_or_default()) {
-                Ok(component) => return Ok(component),
-                Err(error) => warn!(%digest, %error, "compiling again, the cache is of no use"),
-            }
+        if let Some(component) = self.known(engine, digest) {
+            return Ok(component);
         }
+        let path = self.folder.join(file_name(engine, digest));
         let code = engine.precompile_component(bytes)?;
         if let Err(error) = write_whole(&path, &[&Sha256::digest(&code), &code]) {
             debug!(%digest, %error, "could not write compiled code to the cache");

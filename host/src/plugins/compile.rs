@@ -61,43 +61,52 @@ enum Said {
     Failed(String),
 }
 
-/// Compiles a component in a process of its own, into the cache of this engine.
-///
-/// # Errors
-/// When it does not compile or does not fit, or takes more than it may.
-pub async fn apart(
-    program: &Path,
-    cache: &Path,
+/// A program that compiles components in a process of its own.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    program: PathBuf,
     allowance: Allowance,
-    component: &[u8],
-) -> Result<(), PluginError> {
-    let Allowance { seconds, memory, file } = allowance;
-    let trouble = |error: std::io::Error| PluginError::Engine {
-        reason: format!("the process that compiles plugins: {error}"),
-    };
-    let mut child = Command::new(program)
-        .arg(SUBCOMMAND)
-        .arg(cache)
-        .args([seconds, memory, file].map(|number| number.to_string()))
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(trouble)?;
-    let patience = Duration::from_secs(seconds).saturating_add(WAITING);
-    let talked = tokio::time::timeout(patience, talk(&mut child, component)).await;
-    let Ok(answer) = talked else { return Err(too_costly(allowance)) };
-    match serde_json::from_slice(&answer.map_err(trouble)?) {
-        Ok(Said::Compiled) => Ok(()),
-        Ok(Said::NotAComponent(reason)) => Err(PluginError::NotAComponent { reason }),
-        Ok(Said::DoesNotFit(reason)) => Err(PluginError::DoesNotFit { reason }),
-        Ok(Said::BadDescriptor(reason)) => Err(PluginError::BadDescriptor { reason }),
-        Ok(Said::Failed(reason)) => Err(PluginError::Engine { reason }),
-        // It came to no end of its own.
-        Err(_) => Err(too_costly(allowance)),
+}
+
+impl Compiler {
+    /// Our own program, even when its file has been replaced since, with what an operator allows.
+    pub fn own(limits: &Limits) -> Self {
+        Self { program: PathBuf::from("/proc/self/exe"), allowance: Allowance::of(limits) }
+    }
+
+    /// Compiles a component into a folder of code.
+    ///
+    /// # Errors
+    /// When it does not compile or does not fit, or takes more than it may.
+    pub async fn compile(&self, cache: &Path, component: &[u8]) -> Result<(), PluginError> {
+        let Allowance { seconds, memory, file } = self.allowance;
+        let trouble = |error: std::io::Error| PluginError::Engine {
+            reason: format!("the process that compiles plugins: {error}"),
+        };
+        let mut child = Command::new(&self.program)
+            .arg(SUBCOMMAND)
+            .arg(cache)
+            .args([seconds, memory, file].map(|number| number.to_string()))
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(trouble)?;
+        let patience = Duration::from_secs(seconds).saturating_add(WAITING);
+        let talked = tokio::time::timeout(patience, talk(&mut child, component)).await;
+        let Ok(answer) = talked else { return Err(too_costly(self.allowance)) };
+        match serde_json::from_slice(&answer.map_err(trouble)?) {
+            Ok(Said::Compiled) => Ok(()),
+            Ok(Said::NotAComponent(reason)) => Err(PluginError::NotAComponent { reason }),
+            Ok(Said::DoesNotFit(reason)) => Err(PluginError::DoesNotFit { reason }),
+            Ok(Said::BadDescriptor(reason)) => Err(PluginError::BadDescriptor { reason }),
+            Ok(Said::Failed(reason)) => Err(PluginError::Engine { reason }),
+            // It came to no end of its own.
+            Err(_) => Err(too_costly(self.allowance)),
+        }
     }
 }
 
@@ -166,11 +175,6 @@ fn compile(cache: &Path) -> Result<(), PluginError> {
     let reason =
         format!("compiled code cannot be written to {}: is the disk full?", cache.display());
     Err(PluginError::Engine { reason })
-}
-
-/// Where our own program is, even when the file has been replaced since.
-pub fn own_program() -> PathBuf {
-    PathBuf::from("/proc/self/exe")
 }
 
 fn too_costly(Allowance { seconds, memory, .. }: Allowance) -> PluginError {

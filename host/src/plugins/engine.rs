@@ -12,6 +12,7 @@ use crate::capabilities::{self, Granted};
 use crate::model::limits::Limits;
 use crate::model::names::Digest;
 use crate::plugins::cache::Cache;
+use crate::plugins::compile::Compiler;
 use crate::plugins::descriptor::Kind;
 use crate::plugins::fit;
 use crate::plugins::plugin::PluginError;
@@ -40,6 +41,7 @@ pub struct Engine {
     apps: Linker<Guest>,
     cache: Cache,
     pool: Arc<Pool>,
+    compiler: Option<Compiler>,
 }
 
 /// A compiled component with all that it imports, by the world that it was built for.
@@ -73,7 +75,39 @@ impl Engine {
         let mappings = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         let room = room(mappings.and_then(|text| text.trim().parse().ok()));
         let pool = Arc::new(Pool::new(limits.all_memory));
-        Ok(Self { inner, room, operations, apps, cache, pool })
+        Ok(Self { inner, room, operations, apps, cache, pool, compiler: None })
+    }
+
+    /// The same, where components are compiled in processes of their own: what compiling takes of
+    /// memory ends with it, and a stranger's component takes no more than it may.
+    #[must_use]
+    pub fn with_compiler(self, compiler: Compiler) -> Self {
+        Self { compiler: Some(compiler), ..self }
+    }
+
+    /// Compiles a component in a process of its own, where there is a program for that.
+    ///
+    /// # Errors
+    /// When it does not compile or does not fit, or takes more than it may.
+    pub async fn compile_apart(&self, component: &[u8]) -> Result<(), PluginError> {
+        match &self.compiler {
+            Some(compiler) => compiler.compile(self.cache.folder(), component).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What [`Self::prepare`] gives, if nothing has to be compiled for it.
+    ///
+    /// # Errors
+    /// When the component wants what there is not.
+    pub fn prepare_known(
+        &self,
+        kind: Kind,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<Option<Prepared>, PluginError> {
+        let known = self.cache.known(&self.inner, digest);
+        known.map(|component| self.linked(kind, bytes, &component)).transpose()
     }
 
     /// Compiles a component and checks that its world has all that it imports. Takes up to seconds:
@@ -91,7 +125,7 @@ impl Engine {
             .cache
             .load(&self.inner, digest, bytes)
             .map_err(|e| PluginError::NotAComponent { reason: format!("{e:#}") })?;
-        self.link(kind, &component).map_err(|error| fit::misfit(kind, bytes, &component, &error))
+        self.linked(kind, bytes, &component)
     }
 
     /// Whether the code of this component is on disk, so that nobody has to compile it.
@@ -105,11 +139,6 @@ impl Engine {
         self.room
     }
 
-    /// Where compiled code is kept.
-    pub fn cache(&self) -> &Path {
-        self.cache.folder()
-    }
-
     /// The memory that all runs share.
     pub const fn pool(&self) -> &Arc<Pool> {
         &self.pool
@@ -118,6 +147,15 @@ impl Engine {
     /// The engine itself, for stores.
     pub const fn inner(&self) -> &wasmtime::Engine {
         &self.inner
+    }
+
+    fn linked(
+        &self,
+        kind: Kind,
+        bytes: &[u8],
+        component: &Component,
+    ) -> Result<Prepared, PluginError> {
+        self.link(kind, component).map_err(|error| fit::misfit(kind, bytes, component, &error))
     }
 
     fn link(&self, kind: Kind, component: &Component) -> wasmtime::Result<Prepared> {

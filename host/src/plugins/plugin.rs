@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tracing::warn;
 
 use crate::effects::grants::Allowed;
 use crate::model::job::PluginPin;
@@ -28,7 +30,7 @@ pub struct Plugin {
     allowed: Arc<Allowed>,
     params: Schema,
     result: Schema,
-    compiled: OnceLock<Prepared>,
+    compiled: OnceCell<Prepared>,
 }
 
 impl Plugin {
@@ -43,7 +45,7 @@ impl Plugin {
         let operations = descriptor.operations()?;
         let digest = digest_of(&bytes)?;
         drop(bytes);
-        let (params, result, compiled) = (Schema::default(), Schema::default(), OnceLock::new());
+        let (params, result, compiled) = (Schema::default(), Schema::default(), OnceCell::new());
         let allowed = Arc::new(Allowed::new(descriptor.grants.clone()));
         Ok(Self { descriptor, operations, digest, content, allowed, params, result, compiled })
     }
@@ -117,31 +119,52 @@ impl Plugin {
         self.result.check(&self.descriptor.result, result, &[])
     }
 
-    /// The compiled component, ready to be instantiated. The first call compiles, off the
-    /// runtime's threads.
+    /// The compiled component, ready to be instantiated. The first call sees that it is compiled,
+    /// and all others wait for it: a hundred first jobs are no hundred compilations.
     ///
     /// # Errors
     /// When it does not compile, or wants what the host does not have.
     pub async fn prepared(self: &Arc<Self>, engine: &Arc<Engine>) -> Result<Prepared, PluginError> {
-        if let Some(ready) = self.compiled.get() {
-            return Ok(ready.clone());
+        self.compiled.get_or_try_init(|| self.prepare(engine)).await.cloned()
+    }
+
+    async fn prepare(self: &Arc<Self>, engine: &Arc<Engine>) -> Result<Prepared, PluginError> {
+        let known = self.with_bytes(engine, |engine, plugin, bytes| {
+            engine.prepare_known(plugin.descriptor.kind, &plugin.digest, bytes)
+        });
+        if let Some(known) = known.await? {
+            return Ok(known);
         }
+        match engine.compile_apart(&self.bytes()).await {
+            // Its own trouble, such as a full disk, which does not keep jobs from running.
+            Err(PluginError::Engine { reason }) => {
+                warn!(plugin = %self.descriptor.name, reason, "compiling in the host itself");
+            }
+            done => done?,
+        }
+        self.with_bytes(engine, |engine, plugin, bytes| {
+            engine.prepare(plugin.descriptor.kind, &plugin.digest, bytes)
+        })
+        .await
+    }
+
+    /// Does this off the runtime's threads.
+    async fn with_bytes<T: Send + 'static>(
+        self: &Arc<Self>,
+        engine: &Arc<Engine>,
+        work: impl FnOnce(&Engine, &Self, &[u8]) -> Result<T, PluginError> + Send + 'static,
+    ) -> Result<T, PluginError> {
         let (plugin, engine) = (Arc::clone(self), Arc::clone(engine));
-        let prepare =
-            move || engine.prepare(plugin.descriptor.kind, &plugin.digest, &plugin.bytes());
-        let compiled = tokio::task::spawn_blocking(prepare)
+        tokio::task::spawn_blocking(move || work(&engine, &plugin, &plugin.bytes()))
             .await
-            .map_err(|e| PluginError::Engine { reason: e.to_string() })??;
-        Ok(self.compiled.get_or_init(|| compiled).clone())
+            .map_err(|error| PluginError::Engine { reason: error.to_string() })?
     }
 }
 
 /// The digest of a component.
 pub(super) fn digest_of(bytes: &[u8]) -> Result<Digest, PluginError> {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}").parse().map_err(|_impossible| PluginError::Engine {
-        reason: "a digest was not of a digest's form".to_owned(),
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes))).parse().map_err(|_impossible| {
+        PluginError::Engine { reason: "a digest was not of a digest's form".to_owned() }
     })
 }
 

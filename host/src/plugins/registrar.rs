@@ -7,7 +7,6 @@ mod refusal;
 mod start;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -22,7 +21,6 @@ use crate::model::limits::Limits;
 use crate::model::names::{Digest, Origin};
 use crate::model::plugin::{Cause, NewActivation, PluginVersion, Rejected, Source, Standing};
 use crate::plugins::catalog::{Catalog, record_of};
-use crate::plugins::compile::{self, Allowance};
 use crate::plugins::depot::Depot;
 use crate::plugins::engine::Engine;
 use crate::plugins::plugin::{Plugin, PluginError};
@@ -53,8 +51,6 @@ pub struct Parts {
     pub engine: Arc<Engine>,
     /// Where their bytes are.
     pub depot: Depot,
-    /// The program that compiles what strangers send.
-    pub compiler: PathBuf,
     /// Where the process dies on purpose.
     pub boundaries: Boundaries,
     /// What plugins may use up.
@@ -212,9 +208,8 @@ impl Registrar {
     /// A component that fits and is compiled.
     async fn checked(&self, bytes: Vec<u8>) -> Result<Arc<Plugin>, Refusal> {
         let plugin = Arc::new(blocking(move || Plugin::read(bytes)).await?);
-        let Parts { compiler, engine, limits, .. } = &self.parts;
-        let allowance = Allowance::of(limits);
-        compile::apart(compiler, engine.cache(), allowance, &plugin.bytes()).await?;
+        let engine = &self.parts.engine;
+        engine.compile_apart(&plugin.bytes()).await?;
         plugin.prepared(engine).await?;
         Ok(plugin)
     }
