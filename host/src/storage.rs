@@ -62,10 +62,14 @@ pub trait Store:
     /// What would come of that, with nothing written.
     async fn would_retry(&self, retry: NewRetry) -> Result<Retry, StorageError>;
 
-    /// Gives the oldest job that may run to this worker: queued, no older unfinished job on the
-    /// same server, its dependencies completed. Not durable by itself: a claim that is lost in a
-    /// crash leaves a queued job.
-    async fn claim_next_job(&self, claim: &Claim) -> Result<Option<Job<Running>>, StorageError>;
+    /// Gives the oldest jobs that may run to this worker, `most` at most: queued, no older unfinished
+    /// job on the same server, their dependencies completed. Not durable by itself: a claim that is
+    /// lost in a crash leaves a queued job.
+    async fn claim_jobs(
+        &self,
+        claim: &Claim,
+        most: usize,
+    ) -> Result<Vec<Job<Running>>, StorageError>;
 
     /// Prolongs this worker's leases. Answers those that it still has.
     async fn renew_leases(&self, claim: &Claim) -> Result<Vec<KeptLease>, StorageError>;

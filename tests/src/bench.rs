@@ -202,7 +202,7 @@ impl Bench {
         self.outside.store.submit(job).await.unwrap();
         let until = now.checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
         let claim = Claim { worker: "bench".parse().unwrap(), now, until };
-        let claimed = self.outside.store.claim_next_job(&claim).await.unwrap();
+        let claimed = self.outside.store.claim_jobs(&claim, 1).await.unwrap().pop();
         let claimed = claimed.unwrap_or_else(|| panic!("`{operation}` cannot run"));
         assert_eq!(claimed.record.id, id);
         (claimed, id)

@@ -12,7 +12,10 @@ use crate::model::names::JobId;
 use crate::storage::parts::Most;
 use crate::storage::{StorageError, Store};
 
-/// How much of a journal is read at once.
+/// How much of a journal is read first: most jobs have just begun and have no more.
+const FIRST_PART: Most = Most { entries: 16, bytes: 64 * 1024 };
+
+/// How much of a longer one is read at once.
 const PART: Most = Most { entries: 1_000, bytes: 1024 * 1024 };
 
 /// Answers that take no more bytes of memory than this are read whenever a job goes on.
@@ -81,7 +84,8 @@ impl<'a> Parts<'a> {
         if self.is_last {
             return Ok(None);
         }
-        let part = self.store.journal_part(self.job, self.after, PART).await?;
+        let most = if self.after == 0 { FIRST_PART } else { PART };
+        let part = self.store.journal_part(self.job, self.after, most).await?;
         self.after = part.entries.last().map_or(self.after, |entry| entry.seq);
         self.is_last = part.is_last;
         Ok(Some(part.entries))

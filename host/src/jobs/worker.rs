@@ -27,6 +27,9 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// How often leases are renewed, and the queue is looked at without having been woken.
 const ROUND: Duration = Duration::from_secs(10);
 
+/// How many jobs are claimed at once: who goes on after a wait must not wait long for his place.
+const AT_ONCE: usize = 16;
+
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
@@ -53,6 +56,7 @@ impl Workers {
             slots: Slots::new(options.limit),
             options,
             looked_up_to: 0,
+            may_be_more: true,
             shutdown: shutdown.clone(),
             running: JoinSet::new(),
             jobs: HashMap::new(),
@@ -76,6 +80,8 @@ struct Worker {
     slots: Arc<Slots>,
     /// Up to where waiting jobs were looked at in this round through the queue.
     looked_up_to: u64,
+    /// Whether there may be jobs to claim.
+    may_be_more: bool,
     changes: Receiver<Change>,
     shutdown: CancellationToken,
     running: JoinSet<()>,
@@ -108,7 +114,10 @@ impl Worker {
             match event {
                 Event::Stop => break,
                 Event::Changed(Ok(Change::CancelRequested(id))) => self.cancel(&id),
-                Event::Changed(Ok(Change::Claimable)) => self.claim().await,
+                Event::Changed(Ok(Change::Claimable)) => {
+                    self.may_be_more = true;
+                    self.claim().await;
+                }
                 // What was missed may have been a cancel; the records say so.
                 Event::Changed(Err(RecvError::Lagged(_))) => self.look_around().await,
                 Event::Changed(Err(RecvError::Closed)) => break,
@@ -127,16 +136,26 @@ impl Worker {
         }
     }
 
-    /// Takes jobs as long as there are some and there is room.
+    /// Takes jobs as long as there may be some and there is room.
     async fn claim(&mut self) {
-        while self.running.len() < self.runner.engine.room() {
-            let Some(slot) = self.slots.take() else { return };
-            match self.runner.outside.store.claim_next_job(&self.lease()).await {
-                Ok(Some(job)) => self.start(job, slot),
-                Ok(None) => return slot.put_back(),
+        while self.may_be_more {
+            let room = self.runner.engine.room().saturating_sub(self.running.len());
+            let slots = std::iter::from_fn(|| self.slots.take());
+            let slots: Vec<Slot> = slots.take(room.min(AT_ONCE)).collect();
+            if slots.is_empty() {
+                return;
+            }
+            let claimed = self.runner.outside.store.claim_jobs(&self.lease(), slots.len()).await;
+            let mut slots = slots.into_iter();
+            match claimed {
+                Ok(jobs) => {
+                    self.may_be_more = jobs.len() == slots.len();
+                    jobs.into_iter().zip(&mut slots).for_each(|(job, slot)| self.start(job, slot));
+                    slots.for_each(Slot::put_back);
+                }
                 Err(error) => {
-                    slot.put_back();
-                    return error!(%error, "could not claim a job");
+                    slots.for_each(Slot::put_back);
+                    return error!(%error, "could not claim jobs");
                 }
             }
         }
@@ -189,6 +208,7 @@ impl Worker {
             Ok(place) => self.looked_up_to = place.unwrap_or(0),
             Err(error) => warn!(%error, "could not look at the jobs that wait"),
         }
+        self.may_be_more = true;
         self.claim().await;
     }
 

@@ -117,10 +117,23 @@ impl Sqlite {
         verb: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
         let found = self.readers.read(doing, verb).await?;
-        if self.settles {
-            self.writer.settle().await?;
-        }
+        self.settle().await?;
         Ok(found)
+    }
+
+    /// The same where a few rows are looked at.
+    async fn read_short<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        verb: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let found = self.readers.read_short(doing, verb).await?;
+        self.settle().await?;
+        Ok(found)
+    }
+
+    async fn settle(&self) -> Result<(), StorageError> {
+        if self.settles { self.writer.settle().await } else { Ok(()) }
     }
 }
 
@@ -141,9 +154,15 @@ impl Store for Sqlite {
         self.writer.relaxed(doing, move |writing| retry::would_retry(writing, &retry)).await
     }
 
-    async fn claim_next_job(&self, claim: &Claim) -> Result<Option<Job<Running>>, StorageError> {
+    async fn claim_jobs(
+        &self,
+        claim: &Claim,
+        most: usize,
+    ) -> Result<Vec<Job<Running>>, StorageError> {
         let claim = claim.clone();
-        self.writer.relaxed("claimed a job", move |writing| queue::claim(writing, &claim)).await
+        self.writer
+            .relaxed("claimed jobs", move |writing| queue::claim(writing, &claim, most))
+            .await
     }
 
     async fn renew_leases(&self, claim: &Claim) -> Result<Vec<KeptLease>, StorageError> {
@@ -213,7 +232,7 @@ impl Store for Sqlite {
 
     async fn job(&self, id: &JobId) -> Result<Option<JobRecord>, StorageError> {
         let id = id.clone();
-        self.read("read a job", move |reader| jobs::record_by_id(reader, &id)).await
+        self.read_short("read a job", move |reader| jobs::record_by_id(reader, &id)).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Page<JobRecord>, StorageError> {
@@ -247,7 +266,7 @@ impl Store for Sqlite {
 
     async fn server(&self, name: &ServerName) -> Result<Option<Server>, StorageError> {
         let name = name.clone();
-        self.read("read a server", move |reader| servers::server(reader, &name)).await
+        self.read_short("read a server", move |reader| servers::server(reader, &name)).await
     }
 
     async fn servers(&self) -> Result<Vec<Server>, StorageError> {

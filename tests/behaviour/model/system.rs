@@ -218,7 +218,7 @@ impl Host {
 
     fn claim(&mut self, worker: u8, state: &State) -> Said {
         let claim = claim_of(worker, at(state.now));
-        let Some(job) = self.wait(self.store.claim_next_job(&claim)).unwrap() else {
+        let Some(job) = self.wait(self.store.claim_jobs(&claim, 1)).unwrap().pop() else {
             return Said::Claimed(None);
         };
         let number = (0..).find(|&number| id_of(number) == job.record.id).unwrap();

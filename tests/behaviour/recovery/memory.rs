@@ -48,7 +48,7 @@ async fn jobs(workshop: &Workshop, count: usize, bytes: usize) -> Vec<Job<Runnin
     let mut jobs = Vec::new();
     for _ in 0..count {
         workshop.submit("returns").await;
-        let job = workshop.store.claim_next_job(&claim).await.unwrap().unwrap();
+        let job = workshop.store.claim_jobs(&claim, 1).await.unwrap().pop().unwrap();
         for ordinal in 0..EFFECTS {
             let entries = vec![told(ordinal, bytes)];
             workshop.store.append_durable(job.lease(), entries).await.unwrap();

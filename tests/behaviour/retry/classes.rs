@@ -131,7 +131,7 @@ impl Bench {
         let now = windlass::storage::now();
         let until = now + SignedDuration::from_secs(60);
         let claim = Claim { worker: "bench".parse().unwrap(), now, until };
-        let job = store.claim_next_job(&claim).await.unwrap().unwrap();
+        let job = store.claim_jobs(&claim, 1).await.unwrap().pop().unwrap();
         let entries = store.journal(&job.record.id, 0, 1000).await.unwrap();
         let journal = Journal::new(Arc::clone(store), &job, entries);
         let wanted = GrantsWanted { interfaces: vec!["http".to_owned()], ..Default::default() };

@@ -1,24 +1,25 @@
-//! Who waits for the ends of many jobs: one who reads the feed, and tells the others.
+//! Who waits for the ends of many jobs: one who looks, and tells the others.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use windlass::model::job::JobStatus;
-use windlass::model::journal::Event;
 use windlass::model::names::JobId;
-use windlass::storage::Store;
-
-/// How much of the feed is read at once.
-const PAGE: usize = 1_000;
+use windlass::storage::{Change, Store};
 
 /// The ends of all jobs from now on.
 pub(crate) struct Ends {
-    known: Arc<Mutex<HashMap<JobId, End>>>,
+    known: Arc<Known>,
     listener: AbortHandle,
 }
+
+/// What is known of the ends of jobs; none when nobody looks any more.
+type Known = Mutex<Option<HashMap<JobId, End>>>;
 
 /// What is known of a job's end.
 enum End {
@@ -27,29 +28,26 @@ enum End {
 }
 
 impl Ends {
-    pub(crate) async fn listen(store: &Arc<dyn Store>) -> Result<Self> {
-        let (store, known) = (Arc::clone(store), Arc::<Mutex<HashMap<JobId, End>>>::default());
-        let (mut changes, mut after) = (store.changes(), store.end_of_feed().await?);
+    /// Hears of what changes, and looks in the database for what became of it.
+    pub(crate) fn listen(store: &Arc<dyn Store>, database: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let database = Connection::open_with_flags(database, flags)?;
+        let (mut changes, known) = (store.changes(), Arc::new(Known::new(Some(HashMap::new()))));
         let told = Arc::clone(&known);
         let listener = tokio::spawn(async move {
-            loop {
-                let _changed = changes.recv().await;
-                // All that waits is in what is read now.
-                changes = changes.resubscribe();
-                loop {
-                    let Ok(feed) = store.feed(after, PAGE).await else { return };
-                    let is_all = feed.news.len() < PAGE;
-                    for news in feed.news {
-                        after = news.number;
-                        if let Event::Finished { status, .. } = news.entry.event {
-                            tell(&told, news.job, status);
-                        }
-                    }
-                    if is_all {
-                        break;
-                    }
+            // Whoever lags behind has missed ends: those who wait are not left waiting.
+            while let Ok(change) = changes.recv().await {
+                let more = std::iter::from_fn(|| changes.try_recv().ok());
+                let changed =
+                    std::iter::once(change).chain(more).filter_map(|change| match change {
+                        Change::Job(id) => Some(id),
+                        Change::Claimable | Change::CancelRequested(_) => None,
+                    });
+                if look(&database, changed.collect(), &told).is_err() {
+                    break;
                 }
             }
+            lock(&told).take();
         });
         Ok(Self { known, listener: listener.abort_handle() })
     }
@@ -58,7 +56,8 @@ impl Ends {
     pub(crate) async fn of(&self, job: JobId) -> Result<()> {
         let (awaited, end) = oneshot::channel();
         let status = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = lock(&self.known);
+            let known = known.as_mut().context("nobody looks any more")?;
             match known.remove(&job) {
                 Some(End::Came(status)) => Some(status),
                 Some(End::Awaited(_)) | None => {
@@ -79,10 +78,29 @@ impl Drop for Ends {
     }
 }
 
-fn tell(known: &Mutex<HashMap<JobId, End>>, job: JobId, status: JobStatus) {
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+/// Tells which of these jobs have ended.
+fn look(database: &Connection, changed: HashSet<JobId>, told: &Known) -> Result<()> {
+    let reading = database.unchecked_transaction()?;
+    let mut select = reading.prepare_cached("SELECT status FROM jobs WHERE id = ?1")?;
+    for id in changed {
+        let status: String = select.query_row([id.as_str()], |row| row.get(0))?;
+        let status: JobStatus = status.parse().map_err(anyhow::Error::msg)?;
+        if status.is_finished() {
+            tell(told, id, status);
+        }
+    }
+    Ok(())
+}
+
+fn tell(known: &Known, job: JobId, status: JobStatus) {
+    let mut known = lock(known);
+    let Some(known) = known.as_mut() else { return };
     match known.remove(&job) {
         Some(End::Awaited(awaited)) => drop(awaited.send(status)),
         Some(End::Came(_)) | None => drop(known.insert(job, End::Came(status))),
     }
+}
+
+fn lock(known: &Known) -> MutexGuard<'_, Option<HashMap<JobId, End>>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }

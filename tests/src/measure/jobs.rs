@@ -75,7 +75,7 @@ async fn alone(workshop: &Workshop, floors: &Floors) -> Result<()> {
 }
 
 async fn crowd(workshop: &Arc<Workshop>, clients: u32, bare: f64) -> Result<()> {
-    let ends = Arc::new(Ends::listen(&workshop.store).await?);
+    let ends = Arc::new(Ends::listen(&workshop.store, &workshop.database())?);
     let before = (commits(&workshop.database())?, cpu()?, switches()?);
     let (began, mut tasks) = (Instant::now(), JoinSet::new());
     for client in 0..clients {
@@ -139,7 +139,7 @@ async fn writes(store: &Sqlite, number: u32) -> Result<()> {
     let until = now.checked_add(1.hours())?;
     let claim = Claim { worker: "bench".parse()?, now, until };
     // Perhaps another client's: as many are claimed as are submitted.
-    let job = store.claim_next_job(&claim).await?.context("a job waits")?;
+    let job = store.claim_jobs(&claim, 1).await?.pop().context("a job waits")?;
     for ordinal in 0..4 {
         let event = Event::Intent {
             ordinal,

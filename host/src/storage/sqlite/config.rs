@@ -18,7 +18,7 @@ impl ConfigStore for Sqlite {
     }
 
     async fn providers(&self) -> Result<Vec<ProviderConfig>, StorageError> {
-        self.read("listed providers", providers).await
+        self.read_short("listed providers", providers).await
     }
 
     async fn put_token(&self, token: Token) -> Result<(), StorageError> {
@@ -28,7 +28,7 @@ impl ConfigStore for Sqlite {
 
     async fn token(&self, hash: &str) -> Result<Option<Token>, StorageError> {
         let hash = hash.to_owned();
-        self.read("looked for a token", move |reader| token(reader, &hash)).await
+        self.read_short("looked for a token", move |reader| token(reader, &hash)).await
     }
 
     async fn tokens(&self) -> Result<Vec<Token>, StorageError> {
@@ -71,12 +71,12 @@ impl ConfigStore for Sqlite {
 
     async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         let name = name.to_owned();
-        self.read("read a secret", move |reader| secret(reader, &name)).await
+        self.read_short("read a secret", move |reader| secret(reader, &name)).await
     }
 
     async fn secrets(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, StorageError> {
         let prefix = prefix.to_owned();
-        self.read("read secrets", move |reader| secrets(reader, &prefix)).await
+        self.read_short("read secrets", move |reader| secrets(reader, &prefix)).await
     }
 
     async fn sealed(&self) -> Result<Vec<Sealed>, StorageError> {

@@ -16,10 +16,18 @@ use crate::storage::{Change, LogLine, StorageError};
 #[async_trait]
 impl PartStore for Sqlite {
     async fn journal_part(&self, id: &JobId, after: u64, most: Most) -> Result<Part, StorageError> {
-        let id = id.clone();
-        self.read("read a journal", move |reader| part(reader, &id, after, most)).await
+        let (id, doing) = (id.clone(), "read a journal");
+        let verb = move |reader: &Connection| part(reader, &id, after, most);
+        if most.entries <= FEW {
+            self.read_short(doing, verb).await
+        } else {
+            self.read(doing, verb).await
+        }
     }
 }
+
+/// So many entries are read on the thread that asks.
+const FEW: usize = 64;
 
 /// A write that nobody waits for.
 #[derive(Clone, Debug)]

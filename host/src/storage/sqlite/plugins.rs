@@ -28,7 +28,7 @@ impl PluginStore for Sqlite {
 
     async fn plugin_version(&self, digest: &Digest) -> Result<Option<PluginVersion>, StorageError> {
         let digest = digest.clone();
-        self.read("looked for a plugin", move |reader| version(reader, &digest)).await
+        self.read_short("looked for a plugin", move |reader| version(reader, &digest)).await
     }
 
     async fn active_plugins(&self) -> Result<Vec<Activation>, StorageError> {

@@ -13,11 +13,22 @@ use crate::storage::sqlite::verb::Writing;
 use crate::storage::sqlite::{jobs, journal, order};
 use crate::storage::{CancelRequest, Change, Claim, KeptLease, StorageError};
 
-/// Gives the oldest claimable job to a worker.
+/// Gives the oldest claimable jobs to a worker.
 pub(super) fn claim(
     writing: &mut Writing<'_>,
     claim: &Claim,
-) -> Result<Option<Job<Running>>, Fault> {
+    most: usize,
+) -> Result<Vec<Job<Running>>, Fault> {
+    let mut jobs = Vec::new();
+    while jobs.len() < most
+        && let Some(job) = claim_next(writing, claim)?
+    {
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+fn claim_next(writing: &mut Writing<'_>, claim: &Claim) -> Result<Option<Job<Running>>, Fault> {
     let next: Option<(i64, i64)> = writing
         .connection
         .prepare_cached(

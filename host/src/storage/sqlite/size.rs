@@ -178,7 +178,7 @@ impl Filled {
             submit("submit", ""),
             submit("submit, on a busy server", "web-2"),
             self.cost_of_writing("claim", |writing| {
-                leases.borrow_mut().extend(queue::claim(writing, &claim())?);
+                leases.borrow_mut().extend(queue::claim(writing, &claim(), 1)?);
                 Ok(())
             }),
             self.cost_of_writing("renew leases", |writing| queue::renew(writing, &claim())),

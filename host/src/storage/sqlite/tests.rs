@@ -65,7 +65,7 @@ impl Bench {
     }
 
     async fn claim(&self, worker: &str) -> Option<Job<Running>> {
-        self.store.claim_next_job(&claim_of(worker)).await.unwrap()
+        self.store.claim_jobs(&claim_of(worker), 1).await.unwrap().pop()
     }
 
     async fn complete(&self, job: Job<Running>) {

@@ -36,7 +36,12 @@ pub(super) struct Done {
 impl Writing<'_> {
     /// Notes what is told to everybody after the commit.
     pub(super) fn changed(&mut self, change: Change) {
-        if self.changes.last() != Some(&change) {
+        // That there is something to claim is told once for all of them.
+        let is_told = match &change {
+            Change::Claimable => self.changes.contains(&change),
+            Change::Job(_) | Change::CancelRequested(_) => self.changes.last() == Some(&change),
+        };
+        if !is_told {
             self.changes.push(change);
         }
     }
@@ -103,6 +108,7 @@ pub(super) fn lost(connection: &Connection, cause: Option<Cause>) -> Option<Caus
         .then(|| cause.unwrap_or_else(|| Cause::other("the transaction was given up")))
 }
 
-fn cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+/// Runs a statement that is run again and again.
+pub(super) fn cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }

@@ -24,7 +24,9 @@ use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::journal::{self, Deferred};
 use crate::storage::sqlite::mark::Mark;
 use crate::storage::sqlite::schema::{Synchronous, set_synchronous};
-use crate::storage::sqlite::verb::{Answer, Done, Verb, Writing, count, lost, run_verb, savepoint};
+use crate::storage::sqlite::verb::{
+    Answer, Done, Verb, Writing, cached, count, lost, run_verb, savepoint,
+};
 use crate::storage::{Change, StorageError};
 
 /// The most that is kept in memory while the disk takes nothing.
@@ -394,9 +396,9 @@ impl Owner {
     /// when all was written before.
     fn end(&mut self, counted: bool) -> rusqlite::Result<()> {
         let commits = counted.then(|| count(&self.connection)).transpose()?;
-        let Some(commits) = commits else { return self.connection.execute_batch("COMMIT") };
+        let Some(commits) = commits else { return cached(&self.connection, "COMMIT") };
         self.disk.begin();
-        let committed = self.connection.execute_batch("COMMIT");
+        let committed = cached(&self.connection, "COMMIT");
         self.pace = self.disk.end(committed.is_ok());
         committed?;
         self.mark.note(commits);
@@ -419,7 +421,7 @@ impl Owner {
             })?;
             self.synchronous = wanted;
         }
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(Cause::from)
+        cached(&self.connection, "BEGIN IMMEDIATE").map_err(Cause::from)
     }
 
     fn write_held(&self, changes: &mut Vec<Change>) -> Result<(), Cause> {
