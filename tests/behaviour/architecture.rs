@@ -171,7 +171,7 @@ const READS: [&str; 12] = [
     "changes",
     "journal_part",
     "logs",
-    "mentioning",
+    "dns_owners",
     "secret",
     "secrets",
     "server",

@@ -156,7 +156,7 @@ async fn check_owner(
     is_it: impl Fn(&AppDnsRecord) -> bool,
 ) -> Result<bool, Failure> {
     let own = job.record.server.as_ref();
-    let found = job.outside.store.mentioning(value, own).await;
+    let found = job.outside.store.dns_owners(value, own).await;
     let found = found.map_err(|error| Failure::safe("internal", error.to_string()))?;
     let is_simulated = found.servers.iter().any(|it| Some(&it.name) == own && it.simulated);
     let others = |it: &&Server| Some(&it.name) != own && it.simulated == is_simulated;

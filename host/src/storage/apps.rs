@@ -34,13 +34,13 @@ pub trait AppStore {
     /// The apps of all servers.
     async fn all_apps(&self) -> Result<Vec<AppRecord>, StorageError>;
 
-    /// The servers and apps in whose records this stands as a value, however many there are in all;
+    /// The servers and apps that have a DNS record of this name or id, however many there are in all;
     /// the servers of those apps, and `own`, are among the servers.
-    async fn mentioning(
+    async fn dns_owners(
         &self,
         value: &str,
         own: Option<&ServerName>,
-    ) -> Result<Mentioning, StorageError>;
+    ) -> Result<DnsOwners, StorageError>;
 
     /// The app whose newest job this is, or none.
     async fn app_of_job(&self, job: &JobId) -> Result<Option<AppRecord>, StorageError>;
@@ -66,9 +66,9 @@ pub trait AppStore {
     ) -> Result<(), StorageError>;
 }
 
-/// Where a value stands.
+/// Who has a DNS record.
 #[derive(Clone, Debug)]
-pub struct Mentioning {
+pub struct DnsOwners {
     /// Servers.
     pub servers: Vec<Server>,
     /// Apps.

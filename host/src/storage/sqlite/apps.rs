@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::app::{AppRecord, AppStatus, DELETE, is_about_app};
 use crate::model::job::{JobRecord, JobStatus, Lease};
 use crate::model::names::{AppName, JobId, ServerName};
-use crate::storage::apps::{AppStore, Batch, Mentioning};
+use crate::storage::apps::{AppStore, Batch, DnsOwners};
 use crate::storage::sqlite::fault::{Fault, from_json, to_json};
 use crate::storage::sqlite::{Sqlite, config, journal, servers, submit};
 use crate::storage::{IdempotencyKey, NewJob, StorageError, Submitted};
@@ -22,7 +22,7 @@ impl AppStore for Sqlite {
 
     async fn remembered(&self, key: &IdempotencyKey) -> Result<Option<Submitted>, StorageError> {
         let (key, doing) = (key.clone(), "looked for an earlier request");
-        self.read(doing, move |reader| submit::remembered(reader, &key)).await
+        self.read_short(doing, move |reader| submit::remembered(reader, &key)).await
     }
 
     async fn app(
@@ -31,7 +31,7 @@ impl AppStore for Sqlite {
         name: &AppName,
     ) -> Result<Option<AppRecord>, StorageError> {
         let (server, name) = (server.clone(), name.clone());
-        self.read("read an app", move |reader| app(reader, &server, &name)).await
+        self.read_short("read an app", move |reader| app(reader, &server, &name)).await
     }
 
     async fn apps(&self, server: &ServerName) -> Result<Vec<AppRecord>, StorageError> {
@@ -43,21 +43,21 @@ impl AppStore for Sqlite {
         self.read("listed apps", all).await
     }
 
-    async fn mentioning(
+    async fn dns_owners(
         &self,
         value: &str,
         own: Option<&ServerName>,
-    ) -> Result<Mentioning, StorageError> {
+    ) -> Result<DnsOwners, StorageError> {
         let (value, own) = (value.to_owned(), own.cloned());
-        self.read("looked whose something is", move |reader| {
-            mentioning(reader, &value, own.as_ref())
+        self.read_short("looked whose something is", move |reader| {
+            dns_owners(reader, &value, own.as_ref())
         })
         .await
     }
 
     async fn app_of_job(&self, job: &JobId) -> Result<Option<AppRecord>, StorageError> {
         let job = job.clone();
-        self.read("read an app", move |reader| of_job(reader, &job)).await
+        self.read_short("read an app", move |reader| of_job(reader, &job)).await
     }
 
     async fn amend_app(
@@ -320,19 +320,20 @@ fn apps(connection: &Connection, server: &ServerName) -> Result<Vec<AppRecord>, 
     rows.map(|record| from_json(&record?)).collect()
 }
 
-/// The records are searched as the texts that they are: only a few are worth being read.
-fn mentioning(
+fn dns_owners(
     connection: &Connection,
     value: &str,
     own: Option<&ServerName>,
-) -> Result<Mentioning, Fault> {
-    let value = to_json(&value)?;
-    let servers = servers::mentioning(connection, &value, own)?;
-    let mut select =
-        connection.prepare_cached("SELECT record FROM apps WHERE instr(record, ?1) > 0")?;
-    let rows = select.query_map([&value], |row| row.get::<_, String>(0))?;
+) -> Result<DnsOwners, Fault> {
+    let servers = servers::dns_owners(connection, value, own)?;
+    let mut select = connection.prepare_cached(
+        "SELECT record FROM dns_owners
+         JOIN apps ON apps.server = dns_owners.server AND apps.name = dns_owners.app
+         WHERE value = ?1",
+    )?;
+    let rows = select.query_map([value], |row| row.get::<_, String>(0))?;
     let apps = rows.map(|record| from_json(&record?)).collect::<Result<_, _>>()?;
-    Ok(Mentioning { servers, apps })
+    Ok(DnsOwners { servers, apps })
 }
 
 fn all(connection: &Connection) -> Result<Vec<AppRecord>, Fault> {

@@ -90,7 +90,7 @@ fn walks(connection: &Connection, text: &str) -> Vec<String> {
     let steps: Vec<String> = steps.map(Result::unwrap).collect();
     let is_small = |step: &str| {
         let table = step.split(' ').nth(1).unwrap_or_default();
-        SMALL.contains(&table) || table.starts_with('(') || step.contains("json_each")
+        SMALL.contains(&table) || table.starts_with('(') || step.contains("json_")
     };
     let scans = |step: &str| step.starts_with("SCAN ") && !step.starts_with("SCAN CONSTANT");
     // What is sorted may come from a small table that is scanned beside.
@@ -160,9 +160,13 @@ fn of_triggers(connection: &Connection) -> Vec<String> {
     let bodies = triggers.iter().map(|sql| sql.split_once(" BEGIN").unwrap().1);
     let statements = bodies.flat_map(|body| body.trim_end().trim_end_matches("END").split(';'));
     let statements = statements.map(|text| {
-        let words = text.split_whitespace();
-        let is_value = |word: &str| word.starts_with("NEW.") || word.starts_with("OLD.");
-        words.map(|word| if is_value(word) { "?1" } else { word }).collect::<Vec<_>>().join(" ")
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        ["NEW.", "OLD."].iter().fold(text, |text, row| {
+            let mut parts = text.split(row);
+            let first = parts.next().unwrap_or_default().to_owned();
+            let is_name = |it: char| it.is_ascii_alphanumeric() || it == '_';
+            parts.fold(first, |text, part| text + "?1" + part.trim_start_matches(is_name))
+        })
     });
     statements.filter(|text| !text.is_empty()).collect()
 }

@@ -23,16 +23,15 @@ pub(super) fn servers(connection: &Connection) -> Result<Vec<Server>, Fault> {
     decoded(connection, select.query([])?)
 }
 
-/// This server, those in whose records a value stands, and those of apps in whose records it does.
-pub(super) fn mentioning(
+/// This server, those that have a DNS record of this name or id, and those of apps that have one.
+pub(super) fn dns_owners(
     connection: &Connection,
     value: &str,
     own: Option<&ServerName>,
 ) -> Result<Vec<Server>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT record FROM servers
-         WHERE name = ?2 OR instr(record, ?1) > 0
-            OR name IN (SELECT server FROM apps WHERE instr(apps.record, ?1) > 0)",
+         WHERE name = ?2 OR name IN (SELECT server FROM dns_owners WHERE value = ?1)",
     )?;
     decoded(connection, select.query(params![value, own.map(ServerName::as_str)])?)
 }

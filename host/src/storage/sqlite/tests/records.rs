@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::server::AppsOnIt;
-use crate::storage::apps::{AppStore, Batch};
+use crate::storage::apps::{AppStore, Batch, DnsOwners};
 use crate::storage::planned::{PlanStore, Planned};
 use crate::storage::{ConfigStore, IdempotencyKey, ProviderConfig, Token};
 
@@ -181,4 +181,80 @@ async fn a_planned_job_is_written_only_while_its_plan_holds_and_runs_what_ran_in
         assert_ne!(basis().await, before, "{change}");
         assert_eq!(submit(9, planned(before)).await.unwrap(), Submitted::Outdated, "{change}");
     }
+}
+
+/// A record of this name, as plugins write it down.
+fn dns_record(name: &str) -> serde_json::Value {
+    json!({ "zone": "example.com", "id": format!("id-of-{name}"), "name": name, "kind": "A" })
+}
+
+#[tokio::test]
+async fn whose_a_dns_record_is_follows_what_the_records_of_servers_and_apps_say() {
+    let bench = Bench::new();
+    let names = |owners: &DnsOwners| -> Vec<String> {
+        let servers = owners.servers.iter().map(|it| it.name.to_string());
+        servers.chain(owners.apps.iter().map(|it| format!("{}'s app", it.server))).collect()
+    };
+    let owners = async |value: &str| names(&bench.store.dns_owners(value, None).await.unwrap());
+    for (index, name) in ["web", "other"].into_iter().enumerate() {
+        let server_change = ServerChange::Create(Box::new(server(name)));
+        let index = u32::try_from(index).unwrap();
+        bench.store.submit(NewJob { server_change, ..new_job(index, Some(name)) }).await.unwrap();
+    }
+    let web: ServerName = "web".parse().unwrap();
+    let set = async |records: &[&str]| {
+        let records: Vec<_> = records.iter().map(|name| dns_record(name)).collect();
+        let change = move |server: &mut Server| {
+            server.dns.insert("records".to_owned(), json!(records));
+        };
+        bench.store.update_server(&web, Box::new(change)).await.unwrap();
+    };
+    assert!(owners("a.example.com").await.is_empty());
+    // A name may have an address of each kind.
+    set(&["a.example.com", "b.example.com", "b.example.com"]).await;
+    assert_eq!(owners("a.example.com").await, ["web"]);
+    assert_eq!(owners("id-of-b.example.com").await, ["web"]);
+    set(&["b.example.com"]).await;
+    assert!(owners("a.example.com").await.is_empty());
+    let app: serde_json::Value = serde_json::to_value(shop_on(&web)).unwrap();
+    let mut app = app.as_object().unwrap().clone();
+    app.insert("dns".to_owned(), json!([dns_record("shop.example.com")]));
+    let app: AppRecord = serde_json::from_value(app.into()).unwrap();
+    let server_change = ServerChange::Deploying(Box::new(app));
+    bench.store.submit(NewJob { server_change, ..new_job(7, Some("web")) }).await.unwrap();
+    assert_eq!(owners("shop.example.com").await, ["web", "web's app"]);
+    let own = bench.store.dns_owners("shop.example.com", Some(&"other".parse().unwrap())).await;
+    assert_eq!(names(&own.unwrap()), ["other", "web", "web's app"]);
+    bench.store.remove_server(&web, now()).await.unwrap();
+    for value in ["b.example.com", "id-of-b.example.com", "shop.example.com"] {
+        assert!(owners(value).await.is_empty(), "{value}");
+    }
+}
+
+#[test]
+fn whose_a_dns_record_is_follows_from_records_of_an_earlier_program_too() {
+    let connection = Connection::open_in_memory().unwrap();
+    schema::MIGRATIONS[..11].iter().for_each(|it| connection.execute_batch(it).unwrap());
+    let (twice, none) = (dns_record("a.example.com"), json!({}));
+    let record = json!({ "dns": { "records": [twice, twice, none] } });
+    let app = json!({ "dns": [dns_record("b.example.com")] });
+    for (name, record) in [("web", &record), ("bare", &json!({}))] {
+        let insert = "INSERT INTO servers VALUES (?1, ?2)";
+        connection.execute(insert, [name, &record.to_string()]).unwrap();
+    }
+    let insert = "INSERT INTO apps VALUES ('web', 'shop', 'j', ?1, NULL)";
+    connection.execute(insert, [app.to_string()]).unwrap();
+    schema::migrate(&connection, 11).unwrap();
+    let mut select = connection
+        .prepare("SELECT value || ' ' || server || ' ' || app FROM dns_owners ORDER BY value")
+        .unwrap();
+    let rows = select.query_map([], |row| row.get(0)).unwrap();
+    let rows: Vec<String> = rows.map(Result::unwrap).collect();
+    let expected = [
+        "a.example.com web ",
+        "b.example.com web shop",
+        "id-of-a.example.com web ",
+        "id-of-b.example.com web shop",
+    ];
+    assert_eq!(rows, expected);
 }
