@@ -16,6 +16,10 @@ pub(super) const BATCH: usize = 512;
 const GATHERING: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(15));
 const ANSWERS: u32 = 2;
 
+/// Where a caller is among them, who waits at the door, it is as long as one answer of the disk.
+const GATHERING_FOR_CALLERS: (Duration, Duration) =
+    (Duration::from_micros(500), Duration::from_millis(4));
+
 /// For how long one who was answered is believed to be about to write again. Who waits for the
 /// outside longer than this is not waited for.
 const RECENT: Duration = Duration::from_millis(60);
@@ -70,6 +74,8 @@ pub(super) struct Batch {
     pub(super) urgency: Option<Urgency>,
     /// How many of them are durable.
     pub(super) durable: usize,
+    /// Whether one of those is from a caller.
+    pub(super) has_caller: bool,
     /// When the first of those came.
     pub(super) since: Option<Instant>,
     pub(super) close: Option<oneshot::Sender<()>>,
@@ -78,10 +84,11 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn take(&mut self, message: Message, now: Instant) {
-        if let Message::Verb { urgency, .. } = message {
+        if let Message::Verb { urgency, from, .. } = message {
             self.urgency = self.urgency.max(Some(urgency));
             if urgency == Urgency::Durable {
                 self.durable += 1;
+                self.has_caller |= matches!(from, Origin::Caller);
                 self.since.get_or_insert(now);
             }
         }
@@ -142,7 +149,11 @@ impl Crowd {
         if batch.durable >= missing {
             return Duration::ZERO;
         }
-        let longest = (ANSWERS * pace).clamp(GATHERING.0, GATHERING.1);
+        let longest = if batch.has_caller {
+            pace.clamp(GATHERING_FOR_CALLERS.0, GATHERING_FOR_CALLERS.1)
+        } else {
+            (ANSWERS * pace).clamp(GATHERING.0, GATHERING.1)
+        };
         longest.saturating_sub(now.duration_since(since))
     }
 }
@@ -192,6 +203,8 @@ mod tests {
         let now = Instant::now();
         let one = [Origin::Run(1)];
         assert_eq!(waits(&mut crowd(&[1, 2, 3, 4], now), &one, now), GATHERING.0);
+        let with_caller = [Origin::Run(1), Origin::Caller];
+        assert_eq!(waits(&mut crowd(&[1, 2, 3, 4, 5], now), &with_caller, now), PACE);
         let half = [Origin::Run(1), Origin::Run(2)];
         assert_eq!(waits(&mut crowd(&[1, 2, 3, 4], now), &half, now), Duration::ZERO);
         let mut batch = Batch::default();
@@ -219,6 +232,6 @@ mod tests {
         let mut many = Crowd::default();
         waits(&mut many, &[Origin::Caller; 8], now);
         many.answered(&[], now);
-        assert_eq!(waits(&mut many, &[Origin::Caller; 3], now), GATHERING.0);
+        assert_eq!(waits(&mut many, &[Origin::Caller; 3], now), PACE);
     }
 }
