@@ -25,7 +25,7 @@ use crate::effects::request::Request;
 use crate::effects::slots::Place;
 use crate::model::failure::Failure;
 use crate::model::job::{JobRecord, Lease};
-use crate::model::journal::{Class, LogLevel};
+use crate::model::journal::LogLevel;
 use crate::model::limits::Limits;
 use crate::model::names::{Identity, JobId};
 use crate::providers::registry::Registry;
@@ -357,18 +357,12 @@ impl JobContext {
     ) -> Result<(), Stop> {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let outcome = Outcome { ordinal, request, result, duration_ms, recovered };
-        let (lease, entry) = {
-            let mut journal = self.journal();
-            let entry = journal.outcome(outcome);
-            (journal.lease().clone(), entry)
-        };
-        self.clock.advance(entry.at);
+        let (at, at_once) = self.journal().outcome(outcome);
+        self.clock.advance(at);
         self.notice_cancelled(result);
-        if request.class == Class::Opaque {
-            let written = self.outside.store.append_durable(&lease, vec![entry]).await;
-            written.map_err(|e| stop_for(&e))?;
-        }
-        Ok(())
+        let Some(entry) = at_once else { return Ok(()) };
+        let written = self.outside.store.append_durable(&self.lease(), vec![entry]).await;
+        written.map_err(|e| stop_for(&e))
     }
 
     /// The run comes to a point at which the process may die, or somebody cancel the job.

@@ -357,8 +357,8 @@ impl Journal {
         (self.lease.clone(), now(event))
     }
 
-    /// An effect ended. Answers the entry for who wants it on disk at once.
-    pub fn outcome(&mut self, outcome: Outcome<'_>) -> NewEntry {
+    /// An effect ended. Answers when, and the entry that has to be on disk at once.
+    pub fn outcome(&mut self, outcome: Outcome<'_>) -> (Timestamp, Option<NewEntry>) {
         let Outcome { ordinal, request, result, duration_ms, recovered } = outcome;
         let entry = now(Event::Outcome {
             ordinal,
@@ -370,13 +370,15 @@ impl Journal {
             recovered: recovered.map(str::to_owned),
         });
         let (function, digest) = (request.function.to_owned(), request.digest.clone());
-        let outcome = Some((entry.at, without_answer(result)));
+        let at = entry.at;
+        let outcome = Some((at, without_answer(result)));
         self.keep(ordinal, Recorded { function, digest, outcome });
-        if request.class != Class::Opaque {
-            self.goes_ahead(request::size_of(result));
-            self.store.append(&self.lease, vec![entry.clone()], None);
+        if request.class == Class::Opaque {
+            return (at, Some(entry));
         }
-        entry
+        self.goes_ahead(request::size_of(result));
+        self.store.append(&self.lease, vec![entry], None);
+        (at, None)
     }
 
     /// What is to be said at the very end: how many lines there was no room for.
