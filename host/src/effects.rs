@@ -168,7 +168,7 @@ pub async fn perform<E: Effect>(
     job.count_call()?;
     let request = Request::new(E::FUNCTION, E::CLASS, effect.request());
     job.count_effect(&request)?;
-    let (ordinal, replayed) = job.journal().next_effect(&request)?;
+    let (ordinal, replayed) = job.next_effect(&request).await?;
     let identity = job.identity(ordinal);
     let began = Instant::now();
     let (result, recovered) = match replayed {

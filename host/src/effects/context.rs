@@ -18,7 +18,7 @@ use crate::effects::Stop;
 use crate::effects::boundary::{Boundaries, Boundary};
 use crate::effects::clock::JobClock;
 use crate::effects::grants::Grants;
-use crate::effects::journal::{Journal, Outcome};
+use crate::effects::journal::{Journal, Outcome, Replayed};
 use crate::effects::limits::Used;
 use crate::effects::references;
 use crate::effects::request::Request;
@@ -31,9 +31,13 @@ use crate::model::names::{Identity, JobId};
 use crate::providers::registry::Registry;
 use crate::ssh::remotes::Remotes;
 use crate::stacks::portainer::tokens::Tokens;
+use crate::storage::parts::Most;
 use crate::storage::{self, CancelRequest, StorageError, Store};
 use crate::vault::Vault;
 use crate::vault::masks::Masks;
+
+/// How much of a journal is read at once while its plugin is told again what it was told before.
+const READ_ON: Most = Most { entries: 1_000, bytes: 256 * 1024 };
 
 /// The parts of the host that effects act through.
 #[derive(Clone)]
@@ -287,6 +291,23 @@ impl JobContext {
     }
 
     // Recording.
+
+    /// The number of the plugin's next effect, and what is known of it: what earlier attempts were
+    /// told is read as the plugin comes to it.
+    pub async fn next_effect(&self, request: &Request) -> Result<(u32, Replayed), Stop> {
+        let missing = self.journal().missing();
+        if let Some(seq) = missing {
+            let (store, job) = (&self.outside.store, &self.record.id);
+            let part = store.journal_part(job, seq.saturating_sub(1), READ_ON).await;
+            let part = part.map_err(|error| stop_for(&error))?;
+            let mut journal = self.journal();
+            journal.read_on(part.entries);
+            if journal.missing().is_some() {
+                return Err(Stop::Storage(format!("there is no entry {seq} in its journal")));
+            }
+        }
+        self.journal().next_effect(request)
+    }
 
     /// An earlier attempt's answer is given again.
     pub fn replayed(&self, at: Timestamp, result: &Result<Value, Failure>) {

@@ -1,14 +1,16 @@
 //! One job's journal in hand: what earlier attempts did, read as the plugin comes to it again, and
 //! what this attempt adds.
 
+mod recorded;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::effects::Stop;
+use crate::effects::journal::recorded::{Known, Recorded};
 use crate::effects::printable::printable;
 use crate::effects::request::{self, Request};
 use crate::model::failure::Failure;
@@ -42,12 +44,7 @@ pub struct Journal {
     store: Arc<dyn Store>,
     masks: Arc<Masks>,
     lease: Lease,
-    recorded: Vec<Recorded>,
-    next: u32,
-    /// Bytes of memory of the answers that the plugin was not given again yet.
-    unread: usize,
-    /// The right to have them in memory.
-    room: Option<OwnedSemaphorePermit>,
+    recorded: Recorded,
     /// Lines that the plugin has said so far, and in earlier attempts.
     said: u64,
     said_before: u64,
@@ -66,13 +63,6 @@ pub struct Journal {
     is_restored: bool,
     /// What is known from the jobs before, when this one is a retry.
     inherited: Option<Box<Inheritance>>,
-}
-
-/// An effect of an earlier attempt.
-struct Recorded {
-    function: String,
-    digest: String,
-    outcome: Option<(Timestamp, Result<Value, Failure>)>,
 }
 
 /// What an earlier attempt knows of an effect.
@@ -98,10 +88,7 @@ impl Journal {
             store,
             masks: Arc::default(),
             lease: job.lease().clone(),
-            recorded: Vec::new(),
-            next: 0,
-            unread: 0,
-            room: None,
+            recorded: Recorded::default(),
             said: 0,
             said_before: 0,
             remote: HashMap::new(),
@@ -125,7 +112,8 @@ impl Journal {
         self.longest_line = limits.log_line;
     }
 
-    /// Takes in the next of its entries so far. The log's lines are not kept in memory.
+    /// Takes in the next of its entries so far. The log's lines are not kept in memory, and of the
+    /// answers only the first ones.
     pub fn extend(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             self.read(entry);
@@ -149,12 +137,11 @@ impl Journal {
                 }
             }
             Event::Intent { ordinal, function, digest, .. } => {
-                self.keep(ordinal, Recorded { function, digest, outcome: None });
+                self.recorded.intent(ordinal, function, digest);
             }
             Event::Outcome { ordinal, function, digest, result, .. } => {
-                self.unread += request::weight_of(&result);
-                let outcome = Some((entry.at, result));
-                self.keep(ordinal, Recorded { function, digest, outcome });
+                let from = (entry.seq, entry.at);
+                self.recorded.outcome(from, ordinal, (function, digest), result);
             }
             Event::Retried(inherited) => {
                 self.said_before = self.said_before.max(inherited.said);
@@ -171,21 +158,18 @@ impl Journal {
 
     /// How many bytes of memory the answers take that were not given again yet.
     pub const fn unread(&self) -> usize {
-        self.unread
+        self.recorded.unread()
     }
 
-    /// Has this until the plugin was told all that it was told before.
-    pub fn hold(&mut self, room: Option<OwnedSemaphorePermit>) {
-        self.room = room;
+    /// The entry that has the answer of the plugin's next effect, when that is not in memory: it is
+    /// to be read before the effect is asked for.
+    pub fn missing(&self) -> Option<u64> {
+        self.recorded.missing()
     }
 
-    /// Ordinals come in order; one that has an intent already gets its outcome.
-    fn keep(&mut self, ordinal: u32, recorded: Recorded) {
-        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
-        match self.recorded.get_mut(index) {
-            Some(known) => *known = recorded,
-            None => self.recorded.push(recorded),
-        }
+    /// Takes in the missing answer, and what there is room for of those after it.
+    pub fn read_on(&mut self, entries: Vec<Entry>) {
+        self.recorded.read_on(entries);
     }
 
     /// The number of the plugin's next effect, and what is known of it: an answer is given once and
@@ -194,32 +178,14 @@ impl Journal {
     /// # Errors
     /// `nondeterministic_plugin` when an earlier attempt asked for something else here.
     pub fn next_effect(&mut self, request: &Request) -> Result<(u32, Replayed), Stop> {
-        let ordinal = self.next;
-        let index = usize::try_from(ordinal).unwrap_or(usize::MAX);
-        let replayed = match self.recorded.get_mut(index) {
-            None => Replayed::Nothing,
-            Some(known) if known.function != request.function || known.digest != request.digest => {
-                return Err(diverged(ordinal, &known.function, &known.digest, request));
-            }
-            Some(Recorded { outcome: None, .. }) => Replayed::Intent,
-            Some(Recorded { outcome: Some((at, result)), .. }) => {
-                let kept = without_answer(result);
-                self.unread = self.unread.saturating_sub(request::weight_of(result));
-                Replayed::Outcome { at: *at, result: std::mem::replace(result, kept) }
-            }
-        };
-        if !matches!(replayed, Replayed::Outcome { .. }) {
-            self.room = None;
-        }
-        self.next += 1;
-        Ok((ordinal, replayed))
+        self.recorded.next(request)
     }
 
     /// What is wrong with a plugin that has ended, though an earlier attempt of it had asked for
     /// more: what came of that nobody would ever look for.
     pub fn left_out(&self) -> Option<Stop> {
-        let left_out = self.recorded.get(usize::try_from(self.next).ok()?)?;
-        let (ordinal, function) = (self.next, &left_out.function);
+        let ordinal = self.recorded.next_number();
+        let function = &self.recorded.at(ordinal)?.function;
         let message = format!(
             "effect {ordinal} was `{function}` before the host stopped, and now the plugin ended \
              without asking for it: it depends on something that is not in the journal"
@@ -228,34 +194,33 @@ impl Journal {
     }
 
     /// Whether it asked for anything, now or in an earlier attempt.
-    pub const fn has_effects(&self) -> bool {
-        !self.recorded.is_empty()
+    pub fn has_effects(&self) -> bool {
+        self.recorded.at(0).is_some()
     }
 
     /// Whether the plugin is still being told what it was told before.
     pub fn is_replaying(&self) -> bool {
-        self.said < self.said_before
-            || usize::try_from(self.next).is_ok_and(|n| n < self.recorded.len())
+        let next = self.recorded.next_number();
+        self.said < self.said_before || self.recorded.at(next).is_some()
     }
 
     /// The numbers in receipts of the remote commands that are known to be over, well or badly:
     /// what they said is in the journal, and nobody asks for their receipts any more. With them,
     /// one of which a person said that it did not happen.
     pub fn ended_commands(&self) -> Vec<u32> {
-        let is_command = |known: &Recorded| COMMANDS.contains(&known.function.as_str());
-        let is_over = |known: &Recorded| match &known.outcome {
-            Some((_, Ok(_))) => true,
-            Some((_, Err(failure))) => !OPEN.contains(&failure.code.as_str()),
+        let is_command = |known: &Known| COMMANDS.contains(&known.function.as_str());
+        let is_over = |known: &Known| match known.result() {
+            Some(Ok(())) => true,
+            Some(Err(failure)) => !OPEN.contains(&failure.code.as_str()),
             None => false,
         };
         let reused = self.inherited.as_ref().map_or(0, |inherited| inherited.reused);
-        let commands = self.recorded.iter().zip(0..).filter(|(it, _)| is_command(it));
+        let commands = self.recorded.all().filter(|(it, _)| is_command(it));
         let own = commands.filter(|&(it, ordinal)| ordinal >= reused && is_over(it));
         let own = own.map(|(_, ordinal)| self.mark(ordinal));
         let given_up = self.inherited.as_ref().and_then(|it| it.open).filter(|open| {
-            let index = usize::try_from(open.ordinal).unwrap_or(usize::MAX);
             open.resolve == Some(Resolve::DidNotHappen)
-                && self.recorded.get(index).is_some_and(is_command)
+                && self.recorded.at(open.ordinal).is_some_and(is_command)
         });
         own.chain(given_up.map(|open| open.mark)).collect()
     }
@@ -369,10 +334,8 @@ impl Journal {
             duration_ms,
             recovered: recovered.map(str::to_owned),
         });
-        let (function, digest) = (request.function.to_owned(), request.digest.clone());
         let at = entry.at;
-        let outcome = Some((at, without_answer(result)));
-        self.keep(ordinal, Recorded { function, digest, outcome });
+        self.recorded.done(ordinal, at, request, result);
         if request.class == Class::Opaque {
             return (at, Some(entry));
         }
@@ -479,18 +442,4 @@ fn without_answer(result: &Result<Value, Failure>) -> Result<Value, Failure> {
 
 fn now(event: Event) -> NewEntry {
     NewEntry { at: storage::now(), event }
-}
-
-fn diverged(ordinal: u32, function: &str, digest: &str, request: &Request) -> Stop {
-    let short = |digest: &str| digest.chars().take(12).collect::<String>();
-    Stop::limit(
-        "nondeterministic_plugin",
-        format!(
-            "effect {ordinal} was `{function}` ({}) before the host stopped and is `{}` ({}) now: \
-             the plugin depends on something that is not in the journal; nothing was sent",
-            short(digest),
-            request.function,
-            short(&request.digest)
-        ),
-    )
 }

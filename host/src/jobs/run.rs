@@ -15,7 +15,7 @@ use crate::effects::grants::{AppScope, Grants};
 use crate::effects::journal::Journal;
 use crate::effects::remains::{self, Trace};
 use crate::effects::slots::{Place, Slot};
-use crate::jobs::recovery::{Parts, Recoveries};
+use crate::jobs::recovery::{self, Parts};
 use crate::model::app::{AppRecord, is_about_app};
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
@@ -47,7 +47,6 @@ pub struct Runner {
     pub engine: Arc<Engine>,
     catalog: Arc<Catalog>,
     limits: Arc<Limits>,
-    recoveries: Recoveries,
 }
 
 impl Runner {
@@ -58,7 +57,7 @@ impl Runner {
         engine: Arc<Engine>,
         limits: Arc<Limits>,
     ) -> Self {
-        Self { outside, engine, catalog, limits, recoveries: Recoveries::default() }
+        Self { outside, engine, catalog, limits }
     }
 
     /// Runs a claimed job to the end of this attempt, and writes that down.
@@ -176,7 +175,7 @@ impl Runner {
         job: &Job<Running>,
         plugin: &Plugin,
     ) -> Result<(Journal, Grants), StorageError> {
-        let journal = self.recoveries.journal(&self.outside.store, job).await?;
+        let journal = recovery::journal(&self.outside.store, job).await?;
         Ok((journal, self.grants(job, plugin).await?))
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sdk::job::{self, Level};
 use sdk::{Failure, dns, http, inventory, secrets, servers, ssh, stacks};
@@ -81,6 +81,19 @@ fn run(Params { how, server, what }: Params) -> Result<Value, Failure> {
             job::log(Level::Info, "waiting");
             job::sleep(3_600_000)?;
             Ok(json!({}))
+        }
+        "reads-much-and-dawdles" => {
+            read_much(&server)?;
+            job::log(Level::Info, "waiting");
+            // A clock that it looks at itself: no call that the host could end or count.
+            std::thread::sleep(Duration::from_secs(3_600));
+            Ok(json!({}))
+        }
+        "reads-much-and-waits" => {
+            let read = read_much(&server)?;
+            job::log(Level::Info, "waiting");
+            job::sleep(2_000)?;
+            Ok(json!({ "read": read }))
         }
         "works-in-steps" => work_in_steps(&server),
         "opens-the-way" => Ok(json!({ "said": exec(&server, "mkdir -p /root/way", "")? })),
@@ -326,6 +339,17 @@ fn run_for_long(server: &str) -> Result<Value, Failure> {
     ssh::exec(server, command, &options).map(|output| json!({ "said": output.stdout }))
 }
 
+/// Reads some MiB in a few parts: what each begins with, and its length.
+fn read_much(server: &str) -> Result<Vec<Value>, Failure> {
+    let mut read = Vec::new();
+    for part in b'a'..b'g' {
+        ssh::upload(server, "/root/much", &vec![part; 500_000], 0o600)?;
+        let content = ssh::download(server, "/root/much")?;
+        read.push(json!([char::from(content[0]), content.len()]));
+    }
+    Ok(read)
+}
+
 /// Each step does something that cannot be done twice; the second needs what another job makes.
 fn work_in_steps(server: &str) -> Result<Value, Failure> {
     let id = job::id();
@@ -396,7 +420,7 @@ fn observe() -> Value {
     let order: Vec<_> = map.keys().cloned().collect();
     let began = Instant::now();
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().to_string();
-    std::thread::sleep(std::time::Duration::from_millis(5));
+    std::thread::sleep(Duration::from_millis(5));
     let _ = job::sleep(5);
     let float = (0..1000).map(|n| f64::from(n).sqrt().sin()).sum::<f64>();
     let zero = std::hint::black_box(0.0_f64);
