@@ -136,9 +136,10 @@ impl Worker {
         }
     }
 
-    /// Takes jobs as long as there may be some and there is room.
+    /// Takes jobs as long as there may be some and there is room. What was just given back, since the
+    /// host stops, is not taken again.
     async fn claim(&mut self) {
-        while self.may_be_more {
+        while self.may_be_more && !self.shutdown.is_cancelled() {
             let room = self.runner.engine.room().saturating_sub(self.running.len());
             let slots = std::iter::from_fn(|| self.slots.take());
             let slots: Vec<Slot> = slots.take(room.min(AT_ONCE)).collect();
