@@ -213,8 +213,9 @@ fn refusal<E: Effect>(job: &JobContext, effect: &E) -> Option<Failure> {
     if let Err(denied) = allowed {
         return Some(denied);
     }
-    job.answers_cancelled().then(|| {
-        Failure::unsafe_to_retry("cancelled", "somebody cancelled this job; clean up and return")
+    job.tells_end().then(|| {
+        let message = format!("{}; clean up and return", job.why_it_ends());
+        Failure::unsafe_to_retry("cancelled", message)
     })
 }
 
@@ -364,17 +365,16 @@ async fn act<E: Effect>(
             biased;
             result = acting => result,
             () = job.cancel_token().cancelled_owned(), if interruptible => {
-                let cancelled = Failure::safe("cancelled", "somebody cancelled this job");
-                job.in_time().map(|()| Err(cancelled))
+                Ok(Err(Failure::safe("cancelled", job.why_it_ends())))
             }
             () = job.shutdown_after(grace(E::CLASS)) => Err(Stop::ShuttingDown),
         }
     };
     let result = job.place().lend_while(acting).await?;
-    Ok(result.map_err(|failure| match job.in_time() {
-        // Nobody cancelled it, and another attempt must not think so.
-        Err(_late) if failure.code == "cancelled" && !job.is_cancelled() => {
-            Failure::unsafe_to_retry("timeout", "it was stopped: the time of the run was over")
+    Ok(result.map_err(|failure| match job.overdue() {
+        // Nobody cancelled it, and people must not think so.
+        Some(_) if failure.code == "cancelled" => {
+            Failure { message: format!("it was stopped: {}", job.why_it_ends()), ..failure }
         }
         _ => failure,
     }))

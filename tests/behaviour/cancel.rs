@@ -1,6 +1,7 @@
 //! Stopping: `cancelled` is said when the work is known to have stopped, with what is left.
 
 mod killed;
+mod overdue;
 
 use std::path::Path;
 use std::time::Duration;

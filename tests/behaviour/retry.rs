@@ -86,6 +86,19 @@ async fn a_failed_step_is_done_again_and_the_steps_before_it_are_not() {
 }
 
 #[tokio::test]
+async fn what_a_job_did_once_it_was_told_to_end_is_no_step_to_go_on_at() {
+    let workshop = Workshop::open().await;
+    let first = workshop.submit("waits-and-cleans-up").await;
+    workshop.says(&first, "waiting").await;
+    let ended = workshop.cancel(&first).await;
+    assert_eq!(ended.view.current_step.as_deref(), Some("Clean up"));
+    let again = workshop.retry(&first, RetryFrom::FailedStep, None).await;
+    // It waits anew, and is not told once more that somebody cancelled the job before.
+    workshop.says(&again, "waiting").await;
+    assert_eq!(workshop.cancel(&again).await.view.steps_completed, ["Misbehave"]);
+}
+
+#[tokio::test]
 async fn a_retry_of_a_retry_goes_on_from_both() {
     let workshop = Workshop::open().await;
     workshop.create_server("web-1").await;

@@ -25,7 +25,7 @@ use crate::effects::request::Request;
 use crate::effects::slots::Place;
 use crate::model::failure::Failure;
 use crate::model::job::{JobRecord, Lease};
-use crate::model::journal::LogLevel;
+use crate::model::journal::{Event, LogLevel, NewEntry};
 use crate::model::limits::Limits;
 use crate::model::names::{Identity, JobId};
 use crate::providers::registry::Registry;
@@ -104,13 +104,14 @@ pub struct JobContext {
     grants: Grants,
     limits: Arc<Limits>,
     signals: Signals,
-    /// Ends what is under way with the wish to cancel, or with the run's time.
-    calls: CancellationToken,
-    /// How the run ends whose time is over.
-    late: OnceLock<Stop>,
+    /// The run is to end, by the wish to cancel or the end of its time: this ends what is under way.
+    ends: CancellationToken,
+    /// Which of the two came first, as the run's end.
+    ending: OnceLock<Stop>,
+    /// When the plugin was told.
+    told: OnceLock<Instant>,
     /// Ends what is still under way when the time for cleaning up is over.
     out_of_time: CancellationToken,
-    cancel_answered: OnceLock<Instant>,
     stop: Mutex<Option<Stop>>,
     halted: CancellationToken,
     used: Used,
@@ -133,6 +134,11 @@ impl JobContext {
         let started = journal.clock().unwrap_or(started);
         let clock =
             if outside.is_rehearsal { JobClock::hurried(started) } else { JobClock::new(started) };
+        let ends = signals.cancel.child_token();
+        let overdue = journal.overdue().cloned().map(Stop::Failed);
+        if overdue.is_some() {
+            ends.cancel();
+        }
         Self {
             record,
             outside,
@@ -142,11 +148,11 @@ impl JobContext {
             clock: Arc::new(clock),
             grants,
             limits: Arc::default(),
-            calls: signals.cancel.child_token(),
             signals,
-            late: OnceLock::new(),
+            ends,
+            ending: overdue.map(OnceLock::from).unwrap_or_default(),
+            told: OnceLock::new(),
             out_of_time: CancellationToken::new(),
-            cancel_answered: OnceLock::new(),
             stop: Mutex::new(None),
             halted: CancellationToken::new(),
             used: Used::default(),
@@ -312,7 +318,7 @@ impl JobContext {
     /// An earlier attempt's answer is given again.
     pub fn replayed(&self, at: Timestamp, result: &Result<Value, Failure>) {
         self.clock.advance(at);
-        self.notice_cancelled(result);
+        self.notice_end(result);
     }
 
     /// The right to write what this run does.
@@ -380,7 +386,7 @@ impl JobContext {
         let outcome = Outcome { ordinal, request, result, duration_ms, recovered };
         let (at, at_once) = self.journal().outcome(outcome);
         self.clock.advance(at);
-        self.notice_cancelled(result);
+        self.notice_end(result);
         let Some(entry) = at_once else { return Ok(()) };
         let written = self.outside.store.append_durable(&self.lease(), vec![entry]).await;
         written.map_err(|e| stop_for(&e))
@@ -392,9 +398,18 @@ impl JobContext {
         self.outside.pass(boundary, function, job).await;
     }
 
-    fn notice_cancelled(&self, result: &Result<Value, Failure>) {
+    /// Writes durably that the run's time is over, before anything is ended by that.
+    async fn record_overdue(&self, failure: &Failure) -> Result<(), Stop> {
+        let event = Event::Overdue { failure: failure.clone() };
+        let entry = NewEntry { at: storage::now(), event };
+        let written = self.outside.store.append_durable(&self.lease(), vec![entry]).await;
+        written.map_err(|e| stop_for(&e))
+    }
+
+    fn notice_end(&self, result: &Result<Value, Failure>) {
         if matches!(result, Err(failure) if failure.code == "cancelled") {
-            self.cancel_answered.get_or_init(Instant::now);
+            self.ending();
+            self.told.get_or_init(Instant::now);
         }
     }
 }

@@ -61,6 +61,8 @@ pub struct Journal {
     view: View,
     /// Whether it may have gone further than its entries say, since a backup was put back.
     is_restored: bool,
+    /// How the job ends, since its time was over in an earlier attempt.
+    overdue: Option<Failure>,
     /// What is known from the jobs before, when this one is a retry.
     inherited: Option<Box<Inheritance>>,
 }
@@ -100,6 +102,7 @@ impl Journal {
             ahead: (0, 0),
             view: job.record.view.clone(),
             is_restored: false,
+            overdue: None,
             inherited: None,
         };
         journal.extend(entries);
@@ -148,6 +151,7 @@ impl Journal {
                 self.inherited = Some(inherited);
             }
             Event::Restored { .. } => self.is_restored = true,
+            Event::Overdue { failure } => self.overdue = Some(failure),
             Event::Submitted { .. }
             | Event::Claimed { .. }
             | Event::CancelRequested { .. }
@@ -195,7 +199,12 @@ impl Journal {
 
     /// Whether it asked for anything, now or in an earlier attempt.
     pub fn has_effects(&self) -> bool {
-        self.recorded.at(0).is_some()
+        self.recorded.next_number() > 0 || self.recorded.at(0).is_some()
+    }
+
+    /// How the job ends, when its time was over in an earlier attempt already.
+    pub const fn overdue(&self) -> Option<&Failure> {
+        self.overdue.as_ref()
     }
 
     /// Whether the plugin is still being told what it was told before.

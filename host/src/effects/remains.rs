@@ -83,6 +83,11 @@ impl Trace {
         }
     }
 
+    /// Whether by it the plugin was told that it is to end.
+    pub fn tells_end(&self) -> bool {
+        matches!(&self.result, Some(Err(failure)) if failure.code == "cancelled")
+    }
+
     fn may_have_happened(&self) -> bool {
         self.happened() || self.is_unknown()
     }

@@ -178,6 +178,8 @@ fn shown(entry: &Entry) -> Option<(&'static str, Value)> {
             let content = json!({ "timestamp": entry.at, "level": level, "message": message });
             Some(("log", content))
         }
+        // Its log has a line of it.
+        Event::Overdue { .. } => None,
         Event::Retried(_) | Event::Intent { .. } | Event::Outcome { .. } => None,
     }
 }

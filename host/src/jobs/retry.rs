@@ -95,7 +95,12 @@ fn cut_at_effect(traces: &[Trace], ordinal: u32) -> Cut {
 /// The beginning of the step that failed; or of an earlier one, where what that made was taken away
 /// again since.
 fn cut_at_step(entries: &[Entry], traces: &[Trace]) -> Cut {
-    let steps = || entries.iter().filter(|entry| matches!(entry.event, Event::Step { .. }));
+    // What it began once it was told to end was for cleaning up.
+    let told = traces.iter().find(|trace| trace.tells_end()).map_or(u64::MAX, |trace| trace.seq);
+    let steps = || {
+        let is_step = |entry: &&Entry| matches!(entry.event, Event::Step { .. });
+        entries.iter().filter(is_step).filter(|entry| entry.seq < told)
+    };
     let failed = steps().next_back().map_or(0, |entry| entry.seq);
     let kept = traces.iter().filter(|trace| trace.seq < failed);
     let gone = kept.filter(|trace| remains::is_undone(trace, traces)).map(|trace| trace.seq).min();

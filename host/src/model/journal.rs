@@ -140,6 +140,12 @@ pub enum Event {
         /// The name of the token that asked.
         by: String,
     },
+    /// Its time is over: its plugin is told so as it would be of a wish to cancel, in this run and in
+    /// those that go on from here.
+    Overdue {
+        /// How the job ends once that is cleaned up.
+        failure: Failure,
+    },
     /// The host was put back from a backup: the job may have gone on since that was taken, and
     /// nobody here knows how far.
     Restored {
@@ -176,6 +182,7 @@ impl Event {
             Self::Intent { .. } => "intent",
             Self::Outcome { .. } => "outcome",
             Self::CancelRequested { .. } => "cancel_requested",
+            Self::Overdue { .. } => "overdue",
             Self::Restored { .. } => "restored",
             Self::Requeued { .. } => "requeued",
             Self::Finished { .. } => "finished",

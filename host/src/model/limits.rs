@@ -166,7 +166,7 @@ limits! {
     turn: Duration = 10 Milliseconds in 1..1_000, "TURN_MILLISECONDS";
     #[doc = "computing between two calls of the host"]
     computing: Duration = 30 Seconds in 1..3_600, "COMPUTING_SECONDS";
-    #[doc = "one run by the clock, whatever its descriptor says"]
+    #[doc = "one run by the clock, whatever its descriptor says; then 30 s to clean up"]
     run: Duration = 86_400 Seconds in 1..604_800, "RUN_SECONDS";
     #[doc = "calls of the host in one run"]
     calls: u64 = 100_000 Count in 100..100_000_000, "CALLS";

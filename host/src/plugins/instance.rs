@@ -22,7 +22,7 @@ use crate::plugins::engine::{Engine, Prepared};
 use crate::plugins::plugin::Plugin;
 use crate::plugins::quota::{Need, NoRoom, Quota, Share};
 
-/// How long a cancelled plugin may compute without asking the host for anything.
+/// How long a plugin that is to end may compute without asking the host for anything.
 const DEAF: Duration = Duration::from_secs(5);
 
 const MIB: usize = 1024 * 1024;
@@ -51,25 +51,24 @@ pub async fn run(
     share: Option<Share>,
 ) -> Result<Ran, Need> {
     let timeout = Duration::from_secs(plugin.descriptor.timeout_s.max(1)).min(job.limits().run);
-    let late = Stop::limit(
+    let late = Failure::unsafe_to_retry(
         "operation_timeout",
         format!("`{}` ran longer than its {} s", plugin.descriptor.name, timeout.as_secs()),
     );
     let ended = tokio::select! {
         ended = call(plugin, engine, job, share) => ended,
-        stop = job.stopped(timeout, late) => return Ok(Ran::Stopped(stop)),
+        stop = job.stopped(timeout, &late) => return Ok(Ran::Stopped(stop)),
     };
-    Ok(match (ended, job.in_time()) {
-        // It was told that its last call was cancelled.
-        (Ok(Err(_)), Err(late)) => Ran::Stopped(late),
+    Ok(match (ended, job.overdue()) {
+        // It cleaned up, and says what it was told.
+        (Ok(Err(_)), Some(late)) => Ran::Stopped(late),
         (Ok(answer), _) => Ran::Returned(answer),
         // A stop of ours reaches us as a trap; its reason stands in the job.
-        (Err(trap), in_time) => match (job.take_stop(), trap.downcast_ref(), in_time) {
-            (Some(stop), ..) => Ran::Stopped(stop),
-            // One that goes on has its time anew.
-            (None, Some(NoRoom::Now(_)), Err(late)) => Ran::Stopped(late),
-            (None, Some(NoRoom::Now(need)), Ok(())) => return Err(*need),
-            (None, ..) => Ran::Stopped(trapped(plugin, job, &trap)),
+        (Err(trap), _) => match (job.take_stop(), trap.downcast_ref()) {
+            (Some(stop), _) => Ran::Stopped(stop),
+            // Its time is over only if its journal says so.
+            (None, Some(NoRoom::Now(need))) => return Err(*need),
+            (None, _) => Ran::Stopped(trapped(plugin, job, &trap)),
         },
     })
 }
@@ -156,21 +155,21 @@ fn store(engine: &Arc<Engine>, job: &Arc<JobContext>, share: Option<Share>) -> S
 }
 
 /// Lets others run after each turn, and ends a guest that computes for too long between two calls. One
-/// that somebody cancelled asks sooner than that for the effect which tells it, or does not clean up.
+/// that is to end asks sooner than that for the effect which tells it, or does not clean up.
 fn interrupt(store: &mut Store<Guest>, job: &Arc<JobContext>) {
     let Limits { computing, turn, .. } = *job.limits();
     let most = computing.as_millis() / turn.as_millis().max(1);
-    let most_cancelled = DEAF.as_millis() / turn.as_millis().max(1);
+    let most_deaf = DEAF.as_millis() / turn.as_millis().max(1);
     let job = Arc::clone(job);
-    let mut cancelled = 0;
+    let mut deaf = 0;
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(move |_| {
         let turns = job.computing().fetch_add(1, Ordering::Relaxed) + 1;
-        // What was computed before the wish to cancel does not count.
-        cancelled = if job.is_cancelled() && turns > 1 { cancelled + 1 } else { 0 };
-        if cancelled > most_cancelled {
-            job.stop(Stop::Cancelled);
-            return Err(wasmtime::format_err!("cancelled while it computed"));
+        // What was computed before it was to end does not count.
+        deaf = if job.is_to_end() && turns > 1 { deaf + 1 } else { 0 };
+        if deaf > most_deaf {
+            job.stop(job.ending());
+            return Err(wasmtime::format_err!("was to end while it computed"));
         }
         if u128::from(turns) > most {
             job.stop(Stop::limit(

@@ -91,7 +91,7 @@ fn ask_system(name: &str) -> Result<String, Failure> {
 
 /// Deletes what was made, so that nobody pays for a server that cannot be used.
 fn clean_up(params: &Params, failure: &Failure) {
-    if params.keep_on_failure && !failure.is_cancelled() {
+    if params.keep_on_failure && !job::cancelled() {
         job::log(Level::Warn, "keeping what was made, as asked; delete the server when done");
         return;
     }

@@ -10,7 +10,8 @@ impl Failure {
         Self { code: code.to_owned(), message: message.into(), retry_safe: true }
     }
 
-    /// Whether somebody cancelled the job: time to clean up and return.
+    /// Whether the job is to end, since somebody cancelled it or its time is over: it has 30 s to
+    /// clean up and return.
     pub fn is_cancelled(&self) -> bool {
         self.code == "cancelled"
     }

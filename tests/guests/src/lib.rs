@@ -200,6 +200,7 @@ fn wait() -> Result<Value, Failure> {
 fn wait_and_clean_up() -> Result<Value, Failure> {
     job::log(Level::Info, "waiting");
     let failure = job::sleep(600_000).unwrap_err();
+    job::step("Clean up");
     job::log(Level::Info, "cleaning up");
     job::sleep(1)?;
     job::log(Level::Info, "cleaned up");

@@ -10,30 +10,49 @@ use tokio_util::sync::CancellationToken;
 
 use super::JobContext;
 use crate::effects::Stop;
+use crate::model::failure::Failure;
 
-/// How long a cancelled job may clean up.
+/// How long a job may clean up that is to end.
 const CLEANUP_BUDGET: Duration = Duration::from_secs(30);
 
 impl JobContext {
-    /// Whether the next effect is answered with `cancelled`: once, then it is time to clean up.
-    pub fn answers_cancelled(&self) -> bool {
-        self.signals.cancel.is_cancelled() && self.cancel_answered.get().is_none()
+    /// Whether the run is to end: somebody cancelled the job, or its time is over.
+    pub fn is_to_end(&self) -> bool {
+        self.ends.is_cancelled()
     }
 
-    /// Whether somebody wants the job to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.signals.cancel.is_cancelled()
+    /// Whether the next effect is answered with that: once, then it is time to clean up.
+    pub fn tells_end(&self) -> bool {
+        self.is_to_end() && self.told.get().is_none()
     }
 
-    /// Whether the plugin was told so.
+    /// Whether the plugin was told that somebody cancelled the job.
     pub fn knows_of_cancel(&self) -> bool {
-        self.cancel_answered.get().is_some()
+        self.told.get().is_some() && self.overdue().is_none()
+    }
+
+    /// How a run ends that is to: for the first of its reasons.
+    pub fn ending(&self) -> Stop {
+        self.ending.get_or_init(|| Stop::Cancelled).clone()
+    }
+
+    /// How a run ends whose time is over.
+    pub fn overdue(&self) -> Option<Stop> {
+        self.ending.get().filter(|ending| **ending != Stop::Cancelled).cloned()
+    }
+
+    /// Why the run is to end, as a fragment of a sentence.
+    pub fn why_it_ends(&self) -> &'static str {
+        match self.overdue() {
+            Some(_) => "the time of this job is over",
+            None => "somebody cancelled this job",
+        }
     }
 
     /// What ends a call under way: the wish to cancel, the end of the run's time, or, while
     /// cleaning up, the end of the time for that.
     pub fn cancel_token(&self) -> CancellationToken {
-        if self.knows_of_cancel() { &self.out_of_time } else { &self.calls }.clone()
+        if self.told.get().is_some() { &self.out_of_time } else { &self.ends }.clone()
     }
 
     /// Whether a new effect may begin.
@@ -41,15 +60,7 @@ impl JobContext {
         if self.signals.shutdown.is_cancelled() {
             return Err(Stop::ShuttingDown);
         }
-        if self.out_of_time.is_cancelled() {
-            return Err(Stop::Cancelled);
-        }
-        self.in_time()
-    }
-
-    /// Whether the run still has time; if not, how it ends.
-    pub fn in_time(&self) -> Result<(), Stop> {
-        self.late.get().map_or(Ok(()), |late| Err(late.clone()))
+        if self.out_of_time.is_cancelled() { Err(self.ending()) } else { Ok(()) }
     }
 
     /// Ready so long after the host was told to stop.
@@ -75,28 +86,28 @@ impl JobContext {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ready when the run has to end although the plugin goes on: ended by [`Self::stop`], after so
-    /// long for this reason, the time for cleaning up over, or the host stopping while the plugin
-    /// computes.
-    pub async fn stopped(&self, timeout: Duration, late: Stop) -> Stop {
+    /// Ready when the run has to end although the plugin goes on: ended by [`Self::stop`], the time
+    /// for cleaning up over, or the host stopping while the plugin computes. So long after its
+    /// beginning its time is over, for this reason.
+    pub async fn stopped(&self, timeout: Duration, late: &Failure) -> Stop {
         tokio::select! {
             () = self.halted.cancelled() => {}
-            () = self.overdue(timeout, &late) => self.stop(late.clone()),
-            () = self.cleaned_up() => self.stop(Stop::Cancelled),
+            stop = self.overstays(timeout, late) => self.stop(stop),
+            () = self.cleaned_up() => self.stop(self.ending()),
             () = self.shutdown_while_idle() => self.stop(Stop::ShuttingDown),
         }
-        self.take_stop().unwrap_or(Stop::Cancelled)
+        self.take_stop().unwrap_or_else(|| self.ending())
     }
 
     /// Waits for the end of the time for cleaning up, and then for the effect under way: it is
     /// known to have stopped only when it says so.
     async fn cleaned_up(&self) {
-        self.signals.cancel.cancelled().await;
-        let requested = Instant::now();
+        self.ends.cancelled().await;
+        let began = Instant::now();
         loop {
-            let since = self.cancel_answered.get().copied();
-            tokio::time::sleep_until(since.unwrap_or(requested) + CLEANUP_BUDGET).await;
-            if self.cancel_answered.get().copied() == since {
+            let since = self.told.get().copied();
+            tokio::time::sleep_until(since.unwrap_or(began) + CLEANUP_BUDGET).await;
+            if self.told.get().copied() == since {
                 break;
             }
         }
@@ -104,17 +115,24 @@ impl JobContext {
         self.until_idle().await;
     }
 
-    /// Waits for the end of the run's time, and then for the effect under way: a command is killed,
-    /// and what nobody can stop comes to its end. A cancelled job has its time for cleaning up.
-    async fn overdue(&self, timeout: Duration, late: &Stop) {
+    /// Waits for the end of the run's time. One that asked for nothing has nothing to clean up; any
+    /// other is to end as if somebody had cancelled it.
+    async fn overstays(&self, timeout: Duration, late: &Failure) -> Stop {
         tokio::time::sleep(timeout).await;
-        if self.is_cancelled() {
-            std::future::pending::<()>().await;
+        let stop = Stop::Failed(late.clone());
+        if self.is_to_end() || self.ending.set(stop.clone()).is_err() {
+            return std::future::pending().await;
         }
-        self.late.get_or_init(|| late.clone());
+        if !self.journal().has_effects() {
+            return stop;
+        }
+        // A run that goes on from here must know it before anything can tell that it is so.
+        if let Err(stop) = self.record_overdue(late).await {
+            return stop;
+        }
         self.note("its time is over: what is under way is stopped, or waited for");
-        self.calls.cancel();
-        self.until_idle().await;
+        self.ends.cancel();
+        std::future::pending().await
     }
 
     async fn shutdown_while_idle(&self) {
