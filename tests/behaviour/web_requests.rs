@@ -92,7 +92,7 @@ async fn a_request_through_a_server_carries_secrets_that_the_answer_does_not_sho
         ..exchange("http://shop.example.com/orders", true)
     });
     // One that never reached anybody can be sent again, whatever it does.
-    drop(port);
+    drop(port.listener);
     let nobody = job.perform(&order).await.unwrap_err();
     assert_eq!((nobody.code.as_str(), nobody.retry_safe), ("unavailable", true), "{nobody:?}");
 }
