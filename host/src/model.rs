@@ -13,3 +13,4 @@ pub mod plugin;
 pub mod retry;
 pub mod secret;
 pub mod server;
+pub mod standing;

@@ -82,8 +82,8 @@ pub trait Store:
     /// Answers where to go on; none at the end.
     async fn wake_waiting(&self, after: u64) -> Result<Option<u64>, StorageError>;
 
-    /// Records which plugin the job runs, with its `claimed` entry. Deferred.
-    fn pin(&self, lease: &Lease, pin: &PluginPin, entry: NewEntry);
+    /// Records which plugin the job runs, with its `pinned` entry. Deferred.
+    fn pin(&self, lease: &Lease, pin: &PluginPin, at: Timestamp);
 
     /// Adds entries to the job's journal and replaces its view. Deferred. Refused silently when the
     /// lease is an old one: the next durable write says so.

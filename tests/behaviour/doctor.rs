@@ -1,5 +1,7 @@
 //! `windlass doctor`: what it says of a home that is well, and of one that is not.
 
+mod rows;
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

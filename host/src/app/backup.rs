@@ -148,7 +148,7 @@ async fn whole(file: &Path) -> Result<Contents, Error> {
                    whole one of it";
         return Err(refused(why.to_owned()));
     }
-    let look = Look { is_alone: true, is_full: true, traces: Vec::new() };
+    let look = Look { is_alone: true, is_full: true, ..Look::default() };
     let found = blocking(move || Ok(examination::examine(&path, &look)?)).await;
     let found = found.map_err(|error| refused(error.message().to_owned()))?;
     if let Some(finding) = found.findings.into_iter().next() {

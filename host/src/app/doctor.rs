@@ -1,9 +1,11 @@
 //! Looking at a home from outside, whether a host runs on it or none can: what is as it should be,
-//! what is not, and what to do about it. Nothing is changed, but permissions when told to.
+//! what is not, and what to do about it. Nothing is changed, but permissions and the rows of jobs
+//! when told to.
 
 mod contents;
 mod files;
 mod host;
+mod rows;
 
 use std::path::Path;
 
@@ -24,6 +26,8 @@ pub struct Wanted {
     pub full: bool,
     /// Takes from others what is the owner's alone.
     pub fix: bool,
+    /// Makes the rows of jobs what their journals tell.
+    pub rebuild: bool,
 }
 
 /// How something is.
@@ -93,15 +97,20 @@ pub async fn examine(config: &Config, wanted: Wanted) -> Diagnosis {
         let occupant = home::occupant(&config.home);
         checks.extend(files::permissions(&config.home, wanted.fix));
         checks.push(files::room(&config.home));
+        if wanted.rebuild {
+            checks.push(rows::rebuild(config).await);
+        }
         let look = Look {
             is_alone: occupant.is_none(),
             is_full: wanted.full,
+            has_rows: wanted.full && !wanted.rebuild,
             traces: database::traces(&config.home),
         };
         match look_at(&config.home, look).await {
             Ok(examination) => {
                 checks.extend(structure(&config.home, &examination, wanted));
                 checks.extend(contents::of(config, &examination, occupant.is_some()).await);
+                checks.extend(examination.rows.as_ref().map(rows::check));
             }
             Err(error) => checks.push(unusable(&error)),
         }
@@ -150,7 +159,7 @@ async fn look_at(home: &Path, look: Look) -> Result<Examination, StorageError> {
 }
 
 fn structure(home: &Path, examination: &Examination, wanted: Wanted) -> Vec<Check> {
-    let Examination { schema, known, findings, refusal, contents: _ } = examination;
+    let Examination { schema, known, findings, refusal, .. } = examination;
     let path = database::of(home);
     let shown = path.display();
     let depth = if wanted.full { "full check" } else { "quick check, --full looks closer" };

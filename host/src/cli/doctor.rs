@@ -11,25 +11,31 @@ use crate::config::{Config, Flags};
 pub(super) const HELP: &str = "Look at the home and say what is wrong and what to do.\n\n\
 It looks at permissions, key and secrets, the database (structure, schema, commits that are \
 missing), room on the disk, compiled and added plugins, providers' tokens, jobs that wait for \
-somebody, the clock, and the host, if one runs. It changes nothing unless --fix is given, needs no \
-host, and can be used while one runs. SQLite keeps no checksums of pages: a changed byte inside a \
+somebody, the clock, and the host, if one runs. It changes nothing unless --fix or --rebuild is \
+given, needs no host, and can be used while one runs. A job's journal is the truth, and its row a \
+cache of it: --full says which rows differ, and --rebuild mends them, with no host running. SQLite keeps no checksums of pages: a changed byte inside a \
 text is found only when the text makes no sense any more.";
 
 /// What its exit code says.
 pub(super) const EXAMPLES: &str = "Examples:\n  \
 windlass doctor\n  \
-windlass doctor --full --json\n\n\
+windlass doctor --full --json\n  \
+windlass doctor --rebuild\n\n\
 Exit codes: 0 nothing is wrong, or only warnings; 2 usage; 4 there is a problem.";
 
 /// Flags of `doctor`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Read every page of the database, and hold indexes against their tables
+    /// Read every page of the database, and hold indexes against their tables and the rows of jobs
+    /// against their journals
     #[arg(long)]
     full: bool,
     /// Take permissions from others on what is the owner's alone
     #[arg(long)]
     fix: bool,
+    /// Make the row of each job what its journal tells; no host may run meanwhile
+    #[arg(long)]
+    rebuild: bool,
 }
 
 /// Looks.
@@ -39,7 +45,8 @@ pub(super) async fn run(
     terminal: &Terminal,
 ) -> Result<(), Refusal> {
     let config = Config::read(&flags).map_err(|error| usage(&error))?;
-    let wanted = Wanted { full: arguments.full, fix: arguments.fix };
+    let Arguments { full, fix, rebuild } = arguments;
+    let wanted = Wanted { full, fix, rebuild };
     let diagnosis = doctor::examine(&config, wanted).await;
     if terminal.is_json() {
         terminal.json(&serde_json::to_value(&diagnosis).unwrap_or_default());

@@ -154,6 +154,7 @@ impl Journal {
             Event::Overdue { failure } => self.overdue = Some(failure),
             Event::Submitted { .. }
             | Event::Claimed { .. }
+            | Event::Pinned { .. }
             | Event::CancelRequested { .. }
             | Event::Requeued { .. }
             | Event::Finished { .. } => {}
@@ -277,8 +278,10 @@ impl Journal {
     pub fn step(&mut self, name: String) {
         let Some(line) = self.new_line() else { return };
         if self.view.current_step.as_ref() != Some(&name) {
-            self.view.step(&name, storage::now());
-            self.write(Event::Step { line, name });
+            // The view is what follows from the entry.
+            let at = storage::now();
+            self.view.step(&name, at);
+            self.write_at(at, Event::Step { line, name });
         }
     }
 
@@ -418,6 +421,10 @@ impl Journal {
     }
 
     fn write(&mut self, event: Event) {
+        self.write_at(storage::now(), event);
+    }
+
+    fn write_at(&mut self, at: Timestamp, event: Event) {
         let named = match &event {
             Event::Plan { steps, .. } => steps.iter().map(String::len).sum(),
             _ => 0,
@@ -425,7 +432,8 @@ impl Journal {
         // Each name of the view is somewhere else in memory.
         let listed = self.view.begun.len() + self.view.steps_completed.len();
         self.goes_ahead(named + 64 * (listed + self.view.steps_remaining.len()));
-        self.store.append(&self.lease, vec![now(event)], Some(self.view.clone()));
+        let entry = NewEntry { at, event };
+        self.store.append(&self.lease, vec![entry], Some(self.view.clone()));
     }
 }
 

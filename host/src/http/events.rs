@@ -163,7 +163,7 @@ fn shown(entry: &Entry) -> Option<(&'static str, Value)> {
         Event::CancelRequested { .. } => {
             Some(("status", json!({ "cancel_requested": true, "timestamp": entry.at })))
         }
-        Event::Finished { status: end, failure } => {
+        Event::Finished { status: end, failure, .. } => {
             let (name, mut content) = status(*end);
             if let (Value::Object(fields), Some(failure)) = (&mut content, failure) {
                 fields.insert("error".to_owned(), json!(failure.message));
@@ -180,6 +180,8 @@ fn shown(entry: &Entry) -> Option<(&'static str, Value)> {
         }
         // Its log has a line of it.
         Event::Overdue { .. } => None,
-        Event::Retried(_) | Event::Intent { .. } | Event::Outcome { .. } => None,
+        Event::Retried(_) | Event::Pinned { .. } | Event::Intent { .. } | Event::Outcome { .. } => {
+            None
+        }
     }
 }

@@ -104,19 +104,9 @@ impl Runner {
             }
             Err(error) => return Ended::stopped(job, Stop::Storage(error.to_string())),
         };
-        let pin = plugin.pin();
-        self.outside.store.pin(
-            job.lease(),
-            &pin,
-            NewEntry {
-                at: storage::now(),
-                event: Event::Claimed {
-                    attempt: job.record.attempt,
-                    worker: job.lease().worker.clone(),
-                    digest: plugin.digest.clone(),
-                },
-            },
-        );
+        if job.record.plugin.is_none() {
+            self.outside.store.pin(job.lease(), &plugin.pin(), storage::now());
+        }
         let here = (&job.record.id, &signals.cancel);
         self.outside.pass(Boundary::Claimed, "job", here).await;
         self.runs(job, &plugin, signals, slot).await
@@ -352,8 +342,7 @@ impl Ended {
             };
             entries.push(NewEntry { at: now, event });
         }
-        let event =
-            Event::Finished { status: job.record.status, failure: job.record.failure.clone() };
+        let event = Event::end_of(&job.record);
         entries.push(NewEntry { at: now, event });
         Self { how: How::Finished(Box::new(job)), entries, receipts: Vec::new() }
     }

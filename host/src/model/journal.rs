@@ -1,12 +1,12 @@
-//! The journal: what happened to a job, in order, append-only. Everything else about a job can be
-//! rebuilt from it.
+//! The journal: what happened to a job, in order, append-only. What changes of a job's record is
+//! rebuilt from it: see [`standing`](crate::model::standing).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::failure::Failure;
-use crate::model::job::JobStatus;
+use crate::model::job::{JobRecord, JobStatus, PluginPin};
 use crate::model::names::{Digest, JobId, WorkerId};
 use crate::model::retry::Inheritance;
 
@@ -62,6 +62,10 @@ pub enum Event {
         /// The job that this one tries again.
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_of: Option<JobId>,
+        /// Whether all that changes of the job's record follows from this journal: in those that
+        /// began under an older host it does not.
+        #[serde(default)]
+        is_whole: bool,
     },
     /// It goes on from another one.
     Retried(Box<Inheritance>),
@@ -71,8 +75,14 @@ pub enum Event {
         attempt: u32,
         /// Who.
         worker: WorkerId,
-        /// What it runs; the same in every attempt.
-        digest: Digest,
+        /// What it runs, in a journal that is not whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<Digest>,
+    },
+    /// What it runs is chosen; the same in every attempt.
+    Pinned {
+        /// The plugin.
+        plugin: PluginPin,
     },
     /// The plugin named its steps.
     Plan {
@@ -165,16 +175,26 @@ pub enum Event {
         /// The failure, where it is one.
         #[serde(skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
+        /// What came of it, where it completed. Not in a journal that is not whole.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result: Option<Value>,
     },
 }
 
 impl Event {
+    /// That this job ended.
+    pub fn end_of(job: &JobRecord) -> Self {
+        let (status, failure, result) = (job.status, job.failure.clone(), job.result.clone());
+        Self::Finished { status, failure, result }
+    }
+
     /// The name of its kind, as it stands on disk.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Submitted { .. } => "submitted",
             Self::Retried(_) => "retried",
             Self::Claimed { .. } => "claimed",
+            Self::Pinned { .. } => "pinned",
             Self::Plan { .. } => "plan",
             Self::Step { .. } => "step",
             Self::Progress { .. } => "progress",

@@ -27,6 +27,7 @@ mod servers;
 #[cfg(test)]
 mod size;
 pub mod staged;
+pub mod standings;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ use crate::storage::sqlite::fault::Fault;
 use crate::storage::sqlite::journal::Deferred;
 use crate::storage::sqlite::mark::Mark;
 use crate::storage::sqlite::readers::Readers;
+use crate::storage::sqlite::standings::Differing;
 use crate::storage::sqlite::verb::Writing;
 use crate::storage::sqlite::writer::{Opened, Writer};
 use crate::storage::{
@@ -104,6 +106,16 @@ impl Sqlite {
         let readers = Readers::new(path.to_owned(), shown, options.readers, damage);
         let (writer, readers) = (Arc::new(writer), Arc::new(readers));
         Ok(Arc::new(Self { writer, readers, changes, settles: false }))
+    }
+
+    /// Makes the row of each job what its journal tells, durably, while nobody claims one. Answers
+    /// which were not.
+    ///
+    /// # Errors
+    /// When a journal cannot be read, or the rows cannot be written.
+    pub async fn correct_rows(&self) -> Result<Vec<Differing>, StorageError> {
+        let doing = "made rows what their journals tell";
+        self.writer.durable(doing, |writing| standings::correct(writing.connection)).await
     }
 
     /// How many commits waited for the disk since the start: many durable writes share one.
@@ -180,9 +192,9 @@ impl Store for Sqlite {
         self.writer.relaxed(doing, move |writing| order::wake_some(writing, after)).await
     }
 
-    fn pin(&self, lease: &Lease, pin: &PluginPin, entry: NewEntry) {
+    fn pin(&self, lease: &Lease, pin: &PluginPin, at: Timestamp) {
         let (lease, pin) = (lease.clone(), pin.clone());
-        self.writer.defer(Deferred::Pin { lease, pin, entry });
+        self.writer.defer(Deferred::Pin { lease, pin, at });
     }
 
     fn append(&self, lease: &Lease, entries: Vec<NewEntry>, view: Option<View>) {

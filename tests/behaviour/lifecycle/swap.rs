@@ -96,8 +96,8 @@ async fn check(
         assert_eq!(job["result"]["version"], versions[recorded].as_str(), "{job:#}");
         let (_, journal) = host.get(&format!("/api/jobs/{id}/journal")).await;
         let entries = journal["entries"].as_array().unwrap();
-        let claimed = entries.iter().find(|entry| entry["kind"] == "claimed").unwrap();
-        assert_eq!(claimed["digest"], recorded, "{journal:#}");
+        let pinned = entries.iter().find(|entry| entry["kind"] == "pinned").unwrap();
+        assert_eq!(pinned["plugin"]["digest"], recorded, "{journal:#}");
         *ran.entry(versions[recorded].clone()).or_default() += 1;
     }
     ran

@@ -35,8 +35,10 @@ pub(super) enum Step {
     Claim { worker: u8 },
     /// Whoever had this lease writes to the journal, durably.
     Append { lease: usize },
-    /// The same, and nobody waits for it.
+    /// The same with how far it got, and nobody waits for it.
     Defer { lease: usize },
+    /// The same with what the job runs.
+    Pin { lease: usize },
     /// The same with an app's secret, unless there is one: on disk when what comes next is.
     Keep { lease: usize, app: u8 },
     /// The same with a note in an app's record.
@@ -127,8 +129,8 @@ pub(super) struct State {
     pub(super) written: Written,
     /// What a power cut leaves.
     safe: Written,
-    /// Leases whose holders wrote something that waits in memory.
-    held: Vec<usize>,
+    /// Leases whose holders wrote something that waits in memory, and what.
+    held: Vec<(usize, &'static str)>,
     /// What the last step was answered.
     pub(super) said: Said,
 }
@@ -183,6 +185,7 @@ impl ReferenceStateMachine for Model {
             Step::Cancel { job } => *job < jobs,
             Step::Append { lease }
             | Step::Defer { lease }
+            | Step::Pin { lease }
             | Step::Keep { lease, .. }
             | Step::Note { lease, .. }
             | Step::Forget { lease, .. }
@@ -230,9 +233,10 @@ fn with_lease(leases: usize) -> BoxedStrategy<Step> {
         1 => Just(JobStatus::Uncertain),
     ];
     (lease, status, 0..APPS, any::<Index>())
-        .prop_map(|(lease, status, app, which)| match which.index(11) {
+        .prop_map(|(lease, status, app, which)| match which.index(12) {
             0 => Step::Append { lease },
             1 | 2 => Step::Defer { lease },
+            8 => Step::Pin { lease },
             3 => Step::Keep { lease, app },
             4 | 5 => Step::Note { lease, app },
             6 => Step::Forget { lease, app },
@@ -253,7 +257,11 @@ impl State {
                 Said::Nothing
             }
             Step::Defer { lease } => {
-                self.held.push(lease);
+                self.held.push((lease, "progress"));
+                Said::Nothing
+            }
+            Step::Pin { lease } => {
+                self.held.push((lease, "pinned"));
                 Said::Nothing
             }
             Step::Keep { .. } | Step::Note { .. } | Step::Forget { .. } => {
@@ -281,8 +289,8 @@ impl State {
 
     /// What waits in memory is written with whatever has to come after it.
     fn write_held(&mut self) {
-        for lease in std::mem::take(&mut self.held) {
-            self.written.append(lease, "log");
+        for (lease, kind) in std::mem::take(&mut self.held) {
+            self.written.append(lease, kind);
         }
     }
 }
@@ -381,6 +389,7 @@ impl Written {
         job.attempt += 1;
         job.fence += 1;
         job.holder = Some((worker, until));
+        job.kinds.push("claimed");
         self.leases.push(Lease { job: number, worker, fence: job.fence });
         Some(number)
     }

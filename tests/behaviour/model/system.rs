@@ -14,9 +14,10 @@ use tests::journal::put_server;
 use tokio::runtime::Runtime;
 use windlass::model::app::{AppRecord, AppStatus};
 use windlass::model::failure::Failure;
-use windlass::model::job::{Job, JobStatus, Outcome, Running};
+use windlass::model::job::{Job, JobStatus, Outcome, Running, View};
 use windlass::model::journal::{Event, LogLevel, LogSource, NewEntry};
 use windlass::model::names::{AppName, JobId, ServerName};
+use windlass::model::standing::{Standing, Tells};
 use windlass::storage::apps::AppStore as _;
 use windlass::storage::sqlite::{Options, Sqlite};
 use windlass::storage::{
@@ -85,6 +86,10 @@ impl StateMachineTest for Host {
             let kinds: Vec<&str> = entries.iter().map(|entry| entry.event.kind()).collect();
             assert_eq!(kinds, wanted.kinds, "the journal of job {number}");
             assert!(entries.iter().zip(1..).all(|(entry, seq)| entry.seq == seq), "no gaps");
+            let standing = Standing::of(&entries);
+            assert_eq!(standing.tells, Tells::All);
+            let differences = standing.differences(&found);
+            assert!(differences.is_empty(), "job {number}: {differences:?}: {found:?}");
         }
         assert_eq!(host.wait(host.store.job(&id_of(jobs.len()))).unwrap(), None);
         let count = |status| jobs.iter().filter(|job| job.status == status).count() as u64;
@@ -130,7 +135,17 @@ impl Host {
                 self.done(store.append_durable(&lease, vec![log(now)]))
             }
             Step::Defer { lease } => {
-                store.append(self.claimed[*lease].lease(), vec![log(now)], None);
+                let lease = self.claimed[*lease].lease();
+                store.append(
+                    lease,
+                    vec![half(now)],
+                    Some(View { progress: 50, ..View::default() }),
+                );
+                Said::Nothing
+            }
+            Step::Pin { lease } => {
+                let plugin = record_of(0, 0).plugin;
+                store.pin(self.claimed[*lease].lease(), &plugin, now);
                 Said::Nothing
             }
             Step::Note { lease, app } => self.note(*lease, *app),
@@ -149,8 +164,14 @@ impl Host {
                 }
             }
             Step::Finish { lease, status } => {
-                let job = self.claimed[*lease].clone().finish(outcome(*status), now);
-                let event = Event::Finished { status: *status, failure: None };
+                let mut job = self.claimed[*lease].clone();
+                // A run knows what it wrote itself.
+                let number = state.written.leases[*lease].job;
+                if state.written.jobs[number].kinds.contains(&"progress") {
+                    job.record.view.progress(50);
+                }
+                let job = job.finish(outcome(*status), now);
+                let event = Event::end_of(&job.record);
                 self.done(store.finish(job, vec![NewEntry { at: now, event }]))
             }
             Step::Requeue { lease } => {
@@ -276,6 +297,7 @@ impl Host {
         let waits_for_more = matches!(
             step,
             Step::Defer { .. }
+                | Step::Pin { .. }
                 | Step::Wake
                 | Step::Pass(_)
                 | Step::Claim { .. }
@@ -380,6 +402,10 @@ fn outcome(status: JobStatus) -> Outcome {
         JobStatus::Failed => Outcome::Failed(failure),
         JobStatus::Queued | JobStatus::Running => panic!("a job does not end so"),
     }
+}
+
+fn half(at: Timestamp) -> NewEntry {
+    NewEntry { at, event: Event::Progress { line: 1, percent: 50 } }
 }
 
 fn log(at: Timestamp) -> NewEntry {

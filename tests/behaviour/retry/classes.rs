@@ -152,7 +152,7 @@ impl Bench {
         };
         let job = job.finish(outcome, now);
         let status = job.record.status;
-        let event = Event::Finished { status, failure: job.record.failure.clone() };
+        let event = Event::end_of(&job.record);
         store.finish(job, vec![NewEntry { at: now, event }]).await.unwrap();
         status
     }

@@ -151,7 +151,7 @@ async fn writes(store: &Sqlite, number: u32) -> Result<()> {
         store.append_durable(job.lease(), vec![NewEntry { at: now, event }]).await?;
     }
     let job = job.finish(Outcome::Completed(json!({})), now);
-    let event = Event::Finished { status: job.record.status, failure: None };
+    let event = Event::end_of(&job.record);
     store.finish(job, vec![NewEntry { at: now, event }]).await?;
     Ok(())
 }

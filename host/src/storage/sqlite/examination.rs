@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::model::job::JobStatus;
 use crate::model::names::JobId;
 use crate::storage::sqlite::fault::{Fault, number, parse, time};
+use crate::storage::sqlite::standings::{self, Differing};
 use crate::storage::sqlite::{config, mark, schema};
 use crate::storage::{ProviderConfig, Sealed, StorageError};
 
@@ -28,6 +29,8 @@ pub struct Look {
     pub is_alone: bool,
     /// Whether indexes are held against their tables too, which reads every page twice.
     pub is_full: bool,
+    /// Whether the rows of jobs are held against their journals too.
+    pub has_rows: bool,
     /// Files that are there only when the database was.
     pub traces: Vec<PathBuf>,
 }
@@ -45,6 +48,8 @@ pub struct Examination {
     pub refusal: Option<StorageError>,
     /// What is in it, or why that cannot be read.
     pub contents: Result<Contents, StorageError>,
+    /// The jobs whose rows are not what their journals tell, where that was looked at.
+    pub rows: Option<Result<Vec<Differing>, StorageError>>,
 }
 
 /// What is in a database.
@@ -87,12 +92,14 @@ pub fn examine(path: &Path, look: &Look) -> Result<Examination, StorageError> {
     let findings = findings(&connection, look.is_full).map_err(told)?;
     let refusal = lacks_commits(&connection, path, promised).err();
     let contents = contents(&connection).map_err(told);
+    let rows = look.has_rows.then(|| standings::differing(&connection).map_err(told));
     Ok(Examination {
         schema: i64::try_from(schema).unwrap_or(i64::MAX),
         known: schema::known(),
         findings,
         refusal,
         contents,
+        rows,
     })
 }
 

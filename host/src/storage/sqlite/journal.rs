@@ -1,6 +1,7 @@
 //! Journals: numbered entries, written only by who has the job; what is read from them.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use crate::model::job::{Lease, PluginPin, View};
@@ -47,8 +48,8 @@ pub(super) enum Deferred {
         lease: Lease,
         /// The plugin.
         pin: PluginPin,
-        /// The entry that says so.
-        entry: NewEntry,
+        /// When that was chosen.
+        at: Timestamp,
     },
 }
 
@@ -67,24 +68,30 @@ impl Deferred {
                 append(writing, lease, entries)?;
                 view.as_ref().map_or(Ok(()), |view| show(writing, lease, view))
             }
-            Self::Pin { lease, pin, entry } => {
-                append(writing, lease, std::slice::from_ref(entry))?;
-                writing
-                    .connection
-                    .prepare_cached(
-                        "UPDATE jobs SET plugin_name = ?2, plugin_version = ?3, plugin_digest = ?4
-                         WHERE number = ?1",
-                    )?
-                    .execute(params![
-                        column(lease.number),
-                        pin.name,
-                        pin.version,
-                        pin.digest.as_str()
-                    ])?;
-                Ok(())
+            Self::Pin { lease, pin: plugin, at } => {
+                hold(writing.connection, lease)?;
+                pin(writing, (column(lease.number), &lease.job), plugin, *at)
             }
         }
     }
+}
+
+/// Lets a job run this plugin.
+pub(super) fn pin(
+    writing: &mut Writing<'_>,
+    (job, id): (i64, &JobId),
+    plugin: &PluginPin,
+    at: Timestamp,
+) -> Result<(), Fault> {
+    writing
+        .connection
+        .prepare_cached(
+            "UPDATE jobs SET plugin_name = ?2, plugin_version = ?3, plugin_digest = ?4
+             WHERE number = ?1",
+        )?
+        .execute(params![job, plugin.name, plugin.version, plugin.digest.as_str()])?;
+    let event = Event::Pinned { plugin: plugin.clone() };
+    record(writing, job, id, &[NewEntry { at, event }])
 }
 
 /// Adds entries in the name of who has the job.

@@ -109,7 +109,7 @@ pub(super) fn give_up(
         .query_row(params![job, to_json(&failure)?, now.as_microsecond()], |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(()) };
-    let event = Event::Finished { status: JobStatus::Failed, failure: Some(failure) };
+    let event = Event::Finished { status: JobStatus::Failed, failure: Some(failure), result: None };
     journal::record(writing, job, &parse(&id)?, &[NewEntry { at: now, event }])?;
     release(writing, job, now)
 }

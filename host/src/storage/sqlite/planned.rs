@@ -1,13 +1,14 @@
 //! What a plan is made from, as one value that a transaction can compare.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use crate::model::names::ServerName;
 use crate::storage::planned::{Basis, PlanStore, Planned};
-use crate::storage::sqlite::Sqlite;
 use crate::storage::sqlite::fault::Fault;
+use crate::storage::sqlite::verb::Writing;
+use crate::storage::sqlite::{Sqlite, journal};
 use crate::storage::{NewJob, StorageError};
 
 /// Everything but jobs, in pairs. Of a secret it is that there is one.
@@ -36,19 +37,13 @@ pub(super) fn holds(connection: &Connection, planned: &Planned) -> Result<bool, 
 
 /// Lets a job run the version that ran in its plan.
 pub(super) fn pin(
-    connection: &Connection,
+    writing: &mut Writing<'_>,
     planned: &Planned,
     number: i64,
     job: &NewJob,
 ) -> Result<(), Fault> {
     let Some(pin) = planned.pin(&job.operation) else { return Ok(()) };
-    connection
-        .prepare_cached(
-            "UPDATE jobs SET plugin_name = ?2, plugin_version = ?3, plugin_digest = ?4
-             WHERE number = ?1",
-        )?
-        .execute(params![number, pin.name, pin.version, pin.digest.as_str()])?;
-    Ok(())
+    journal::pin(writing, (number, &job.id), pin, job.now)
 }
 
 fn basis(connection: &Connection, server: &ServerName) -> Result<Basis, Fault> {

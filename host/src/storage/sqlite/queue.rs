@@ -62,7 +62,9 @@ fn claim_next(writing: &mut Writing<'_>, claim: &Claim) -> Result<Option<Job<Run
             job.record.attempt,
             started.as_microsecond(),
         ])?;
-    writing.changed(Change::Job(job.record.id.clone()));
+    let (attempt, worker) = (job.record.attempt, claim.worker.clone());
+    let event = Event::Claimed { attempt, worker, digest: None };
+    journal::record(writing, place, &job.record.id, &[NewEntry { at: claim.now, event }])?;
     Ok(Some(job))
 }
 
@@ -168,8 +170,8 @@ pub(super) fn request_cancel(
     }
     if record.status == JobStatus::Queued && record.attempt == 0 {
         let failure = Failure::safe("cancelled", format!("cancelled by {by} before it began"));
-        let job = Job::queued(record).finish(Outcome::Cancelled(failure.clone()), now);
-        let event = Event::Finished { status: JobStatus::Cancelled, failure: Some(failure) };
+        let job = Job::queued(record).finish(Outcome::Cancelled(failure), now);
+        let event = Event::end_of(&job.record);
         finish(writing, &job, &[NewEntry { at: now, event }])?;
         return Ok(CancelRequest::Cancelled);
     }

@@ -56,21 +56,14 @@ pub(super) fn would_retry(writing: &mut Writing<'_>, wanted: &NewRetry) -> Resul
 
 fn write(writing: &mut Writing<'_>, job: &NewJob, wanted: &NewRetry) -> Result<(), Fault> {
     let number = submit::insert(writing.connection, job)?;
-    let pin = wanted.pin.as_ref();
     writing
         .connection
-        .prepare_cached(
-            "UPDATE jobs SET plugin_name = ?2, plugin_version = ?3, plugin_digest = ?4, view = ?5
-             WHERE number = ?1",
-        )?
-        .execute(params![
-            number,
-            pin.map(|pin| &pin.name),
-            pin.map(|pin| &pin.version),
-            pin.map(|pin| pin.digest.as_str()),
-            to_json(&wanted.view)?,
-        ])?;
+        .prepare_cached("UPDATE jobs SET view = ?2 WHERE number = ?1")?
+        .execute(params![number, to_json(&wanted.view)?])?;
     submit::note(writing, number, job)?;
+    if let Some(pin) = &wanted.pin {
+        journal::pin(writing, (number, &job.id), pin, job.now)?;
+    }
     journal::record(writing, number, &job.id, &wanted.entries)?;
     submit::depend(writing, number, job)
 }

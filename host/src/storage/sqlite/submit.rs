@@ -76,10 +76,10 @@ fn write(
 ) -> Result<Submitted, Fault> {
     change(writing.connection, job)?;
     let number = insert(writing.connection, job)?;
-    if let Some(plan) = plan {
-        planned::pin(writing.connection, plan, number, job)?;
-    }
     note(writing, number, job)?;
+    if let Some(plan) = plan {
+        planned::pin(writing, plan, number, job)?;
+    }
     depend(writing, number, job)?;
     Ok(Submitted::Job(job.id.clone()))
 }
@@ -95,7 +95,7 @@ pub(super) fn note(writing: &mut Writing<'_>, number: i64, job: &NewJob) -> Resu
         remember(writing.connection, key, job)?;
     }
     let retry_of = job.retry_of.as_ref().map(|(before, _)| before.clone());
-    let submitted = Event::Submitted { by: job.by.clone(), retry_of };
+    let submitted = Event::Submitted { by: job.by.clone(), retry_of, is_whole: true };
     journal::record(writing, number, &job.id, &[NewEntry { at: job.now, event: submitted }])
 }
 

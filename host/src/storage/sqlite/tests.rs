@@ -74,8 +74,7 @@ impl Bench {
 
     async fn end(&self, job: Job<Running>, outcome: Outcome) -> Result<(), StorageError> {
         let job = job.finish(outcome, now());
-        let status = job.record.status;
-        let event = Event::Finished { status, failure: job.record.failure.clone() };
+        let event = Event::end_of(&job.record);
         self.store.finish(job, vec![NewEntry { at: now(), event }]).await
     }
 

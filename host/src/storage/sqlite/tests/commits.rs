@@ -42,7 +42,7 @@ async fn deferred_entries_keep_their_place_before_the_next_durable_one() {
     for index in 0..20 {
         bench.store.append(job.lease(), vec![log(&format!("line {index}"))], None);
     }
-    assert_eq!(bench.kinds(&id).await, ["submitted"], "held back");
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed"], "held back");
     bench.store.append_durable(job.lease(), vec![log("durable")]).await.unwrap();
     let (lines, total) = bench.store.logs(&id, 100, LogLevel::Debug).await.unwrap();
     let wanted: Vec<_> =
@@ -60,7 +60,7 @@ async fn deferred_entries_are_written_by_themselves_after_a_while() {
     let view = View { progress: 40, ..View::default() };
     bench.store.append(job.lease(), vec![log("line")], Some(view));
     assert_eq!(changes.recv().await.unwrap(), Change::Job(id.clone()));
-    assert_eq!(bench.kinds(&id).await, ["submitted", "log"]);
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed", "log"]);
     assert_eq!(bench.store.job(&id).await.unwrap().unwrap().view.progress, 40);
 }
 
@@ -71,7 +71,7 @@ async fn what_a_job_changes_takes_along_what_was_deferred_and_waits_for_no_disk(
     let before = bench.store.syncs();
     bench.store.append(job.lease(), vec![log("what comes before")], None);
     bench.amend(job.lease(), &name).await.unwrap();
-    assert_eq!(bench.kinds(&job.record.id).await, ["submitted", "log"]);
+    assert_eq!(bench.kinds(&job.record.id).await, ["submitted", "claimed", "log"]);
     let found = bench.store.server(&name).await.unwrap().unwrap();
     assert_eq!(found.provider_id.as_deref(), Some("7"), "whoever reads next sees it");
     assert_eq!(bench.store.syncs(), before);
@@ -142,7 +142,7 @@ async fn closing_writes_what_is_held() {
     let job = bench.claim("w1").await.unwrap();
     bench.store.append(job.lease(), vec![log("last words")], None);
     let bench = bench.reopen().await;
-    assert_eq!(bench.kinds(&id).await, ["submitted", "log"]);
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed", "log"]);
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn a_full_disk_is_said_and_what_was_acknowledged_stays() {
     bench.store.append(job.lease(), vec![log("after it")], None);
     let refused = bench.store.append_durable(job.lease(), vec![log("durable")]).await;
     assert!(matches!(refused, Err(StorageError::DiskFull { .. })), "{refused:?}");
-    assert_eq!(bench.kinds(&id).await, ["submitted"]);
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed"]);
     // Whoever frees space does it from outside: the limit is the connection's own.
     bench
         .store

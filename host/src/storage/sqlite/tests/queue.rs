@@ -48,7 +48,7 @@ async fn an_old_lease_changes_no_record() {
     let (store, lease, shop) = (&bench.store, job.lease(), &"shop".parse().unwrap());
     store.append(lease, vec![log("too late")], Some(View { progress: 99, ..View::default() }));
     let pin = PluginPin { digest: digest_of("cd"), ..shop_on(&server).plugin };
-    store.pin(lease, &pin, log("too late"));
+    store.pin(lease, &pin, now());
     let change = Box::new(|app: &mut AppRecord| app.urls.push("https://late.example".to_owned()));
     let requeued = NewEntry { at: now(), event: Event::Requeued { reason: "late".to_owned() } };
     for refused in [
@@ -69,7 +69,7 @@ async fn an_old_lease_changes_no_record() {
     assert!(store.secrets("server/web/").await.unwrap().is_empty());
     let record = store.job(&job.record.id).await.unwrap().unwrap();
     assert_eq!((record.status, record.plugin, record.view.progress), (JobStatus::Running, None, 0));
-    assert_eq!(bench.kinds(&record.id).await, ["submitted", "requeued"]);
+    assert_eq!(bench.kinds(&record.id).await, ["submitted", "claimed", "requeued", "claimed"]);
     // Who has it now may do all of that.
     let change = Box::new(|app: &mut AppRecord| app.notes.push("in time".to_owned()));
     let changed = store.amend_app(newer.lease(), &server, shop, change).await.unwrap().unwrap();
@@ -91,7 +91,7 @@ async fn an_old_lease_writes_nothing() {
     assert!(matches!(refused, Err(StorageError::LeaseLost { .. })), "{refused:?}");
     let refused = bench.end(old, Outcome::Completed(json!(1))).await;
     assert!(matches!(refused, Err(StorageError::LeaseLost { .. })), "{refused:?}");
-    assert_eq!(bench.kinds(&id).await, ["submitted", "requeued"]);
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed", "requeued", "claimed"]);
     bench.complete(new).await;
     assert_eq!(bench.status(&id).await, JobStatus::Completed);
 }
@@ -198,7 +198,7 @@ async fn cancelling_a_running_job_tells_its_worker_once_in_the_journal() {
     }
     let told: Vec<_> = std::iter::from_fn(|| changes.try_recv().ok()).collect();
     assert!(told.contains(&Change::CancelRequested(id.clone())), "{told:?}");
-    assert_eq!(bench.kinds(&id).await, ["submitted", "cancel_requested"]);
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed", "cancel_requested"]);
     assert!(bench.store.job(&id).await.unwrap().unwrap().cancel_requested);
 }
 
@@ -239,12 +239,12 @@ async fn a_job_given_back_is_claimed_again_with_its_pin() {
     let job = bench.claim("w1").await.unwrap();
     let digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
     let pin = PluginPin { name: "p".to_owned(), version: "1.0.0".to_owned(), digest };
-    bench.store.pin(job.lease(), &pin, log("claimed"));
+    bench.store.pin(job.lease(), &pin, now());
     let reason = "the host stops".to_owned();
     let entry = NewEntry { at: now(), event: Event::Requeued { reason } };
     bench.store.requeue(job, entry).await.unwrap();
     let again = bench.claim("w2").await.unwrap();
     assert_eq!(again.record.plugin, Some(pin));
     assert_eq!(again.record.attempt, 2);
-    assert_eq!(bench.kinds(&id).await, ["submitted", "log", "requeued"]);
+    assert_eq!(bench.kinds(&id).await, ["submitted", "claimed", "pinned", "requeued", "claimed"]);
 }
