@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context;
 use async_trait::async_trait;
 
 use crate::fake_cloud::Machines;
@@ -42,11 +41,7 @@ impl Doors {
 #[async_trait]
 impl Machines for Doors {
     async fn boot(&self, name: &str, user_data: &str) -> anyhow::Result<Ipv4Addr> {
-        let value = |before: &str| -> anyhow::Result<String> {
-            let line = user_data.lines().find_map(|line| line.strip_prefix(before));
-            Ok(serde_json::from_str(line.with_context(|| format!("no `{before}`"))?)?)
-        };
-        let sshd = BootedSshd::start(&value("  ed25519_private: ")?, &value("  - ")?);
+        let sshd = BootedSshd::start(user_data)?;
         // Other tests of this machine have theirs.
         let here = Ipv4Addr::new(127, 78, rand::random(), rand::random_range(1..255));
         let way = Proxy::between((here, 22).into(), (Ipv4Addr::LOCALHOST, sshd.port()).into());

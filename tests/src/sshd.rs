@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use windlass::ssh::connection::Access;
@@ -81,23 +82,40 @@ impl Sshd {
 pub struct BootedSshd {
     process: Child,
     port: u16,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl BootedSshd {
-    /// Starts one with a private host key and a line of `authorized_keys`.
-    pub fn start(host_key: &str, authorized_key: &str) -> Self {
-        let folder = TempDir::new().unwrap();
-        secret(&folder, "host_key", host_key);
-        secret(&folder, "authorized_keys", &format!("{authorized_key}\n"));
+    /// Starts one with the keys that are in what its machine was told for its first boot.
+    pub fn start(user_data: &str) -> anyhow::Result<Self> {
+        let value = |before: &str| -> anyhow::Result<String> {
+            let line = user_data.lines().find_map(|line| line.strip_prefix(before));
+            Ok(serde_json::from_str(line.with_context(|| format!("no `{before}`"))?)?)
+        };
+        let folder = TempDir::new()?;
+        secret(&folder, "host_key", &value("  ed25519_private: ")?);
+        secret(&folder, "authorized_keys", &format!("{}\n", value("  - ")?));
         let (process, port) = spawn(&folder, "");
         wait(&folder, port);
-        Self { process, port, _folder: folder }
+        Ok(Self { process, port, folder })
     }
 
     /// Where it listens on loopback.
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Home of whoever logs in; it ends with the server.
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kills it and starts it again, at another port.
+    pub fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        (self.process, self.port) = spawn(&self.folder, "");
+        wait(&self.folder, self.port);
     }
 }
 
