@@ -411,7 +411,10 @@ pub fn injected(calls: &str, what: &str) -> Command {
 /// The program under test, with an environment that does not depend on whose machine this is.
 pub fn program() -> Command {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let folder = test.ancestors().nth(2).expect("it is in <profile>/deps").to_owned();
+    let mut folders = test.ancestors().skip(1);
+    // Tests are in a folder of their own below that of the programs.
+    let folder = folders.find(|folder| !folder.ends_with("deps"));
+    let folder = folder.expect("programs are in a folder").to_owned();
     let mut command = Command::new(folder.join("windlass-under-test"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -425,6 +428,26 @@ pub fn program() -> Command {
         .env("WINDLASS_LOG", "warn,windlass=debug")
         .stdin(Stdio::null());
     command
+}
+
+/// Builds the program under test of today's source, where cargo runs this: a program that cargo
+/// runs has only itself built.
+///
+/// # Errors
+/// When it does not build.
+pub fn build_program() -> anyhow::Result<PathBuf> {
+    let program = PathBuf::from(program().get_program());
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        build.args(["build", "--locked", "-p", "tests", "--bin", "windlass-under-test"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        build.arg("--target-dir").arg(crate::workshop::target());
+        anyhow::ensure!(build.status()?.success(), "the program under test does not build");
+    }
+    Ok(program)
 }
 
 /// Compiled plugins, shared by all hosts under test.

@@ -16,16 +16,14 @@ mod plugins;
 mod report;
 mod stored;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
+use tests::host_process::build_program;
 
 use crate::floors::Floors;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let program = build()?;
+    let program = build_program()?;
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted == ["flame"] {
         return flame::record(&program).await;
@@ -52,22 +50,4 @@ async fn main() -> Result<()> {
         load::measure(&program).await?;
     }
     Ok(())
-}
-
-/// Sees that the program that is measured is the one of today's source, where cargo runs this.
-fn build() -> Result<PathBuf> {
-    let exe = std::env::current_exe()?;
-    let folder = exe.parent().context("a program is in a folder")?;
-    if let Some(cargo) = std::env::var_os("CARGO") {
-        let mut build = Command::new(cargo);
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        build.args(["build", "--locked", "-p", "tests", "--bin", "windlass-under-test"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        let target: &Path = folder.parent().context("a profile is in a target folder")?;
-        build.arg("--target-dir").arg(target);
-        ensure!(build.status()?.success(), "the program under test does not build");
-    }
-    Ok(folder.join("windlass-under-test"))
 }
