@@ -41,6 +41,7 @@ mod secrets;
 mod setup;
 mod slow_disk;
 mod ssh;
+mod storm;
 mod torture;
 mod waiting;
 mod web_requests;

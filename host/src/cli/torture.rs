@@ -35,8 +35,10 @@ is cancelled at some of these points, and the host is killed at each point that 
 has to end as cancelled, or completed where that came too late, with nothing done twice, nothing left \
 that is not listed (of a creation nothing at all), and the same request once more must come out as if \
 nothing had been. The same seed chooses the same points again.\n\nOn the sandbox there is no network and no \
-daemon between the host and its servers: cut connections and restarts of sshd and dockerd are tried by the \
-project's own tests. With --json the report names the effect of each point.";
+daemon between the host and its servers. In the project's source, `cargo run -p tests --bin storm -- \
+--runs 50 --seed 7` kills a host while its connections to fakes of clouds and to real sshds are cut in the \
+middle of requests and answers and the sshds are restarted; restarts of dockerd are tried by its tests. \
+With --json the report names the effect of each point.";
 
 /// Examples, after the help.
 pub(super) const EXAMPLES: &str = "Examples:\n  \
