@@ -67,8 +67,9 @@ async fn submissions(host: &Arc<Host>, floors: &Floors) -> Result<()> {
 /// Sorted times of submissions beside what a commit takes.
 fn beside(took: &[Duration], floors: &Floors) -> String {
     let half = at(took, 50);
-    let ratio = at_most(times(half, floors.commit()), 1.5, "× one commit");
-    format!("{ratio}; {:.2} × write + fdatasync", times(half, floors.write()))
+    let ratio = at_most(times(half, floors.rested_commit()), 1.5, "× one commit");
+    let both = times(half, floors.rested_request() + floors.rested_commit());
+    format!("{ratio}; {both:.2} × a request and a commit, after the same rest")
 }
 
 async fn health(host: Arc<Host>) -> Result<()> {

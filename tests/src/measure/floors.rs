@@ -25,14 +25,22 @@ use crate::report::{at, line, ms, spread};
 /// How often each thing is done.
 const TURNS: usize = 640;
 
+/// How long who waits for the end of a job rests before he looks again, and a floor that is compared
+/// with what he does then.
+pub(crate) const REST: Duration = Duration::from_millis(5);
+
 /// Sorted times.
 pub(crate) struct Floors {
     /// One small write and fdatasync.
     pub(crate) disk: Vec<Duration>,
     /// One row, committed by SQLite as the store has it commit.
     pub(crate) commit: Vec<Duration>,
+    /// The same after a rest: a processor and a disk that slept take longer.
+    pub(crate) rested_commit: Vec<Duration>,
     /// One request and its answer over loopback, with nothing behind it.
     pub(crate) loopback: Vec<Duration>,
+    /// The same after a rest.
+    pub(crate) rested_loopback: Vec<Duration>,
     /// A new instance of a plugin in a store of its own.
     pub(crate) instance: Vec<Duration>,
 }
@@ -41,15 +49,19 @@ impl Floors {
     pub(crate) async fn measure() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let disk = durable_writes(folder.path())?;
-        let commit = commits(folder.path())?;
-        let (loopback, instance) = (loopback().await?, instances(folder.path()).await?);
-        Ok(Self { disk, commit, loopback, instance })
+        let commit = commits(&folder.path().join("floor.db"), Duration::ZERO)?;
+        let rested_commit = commits(&folder.path().join("rested.db"), REST)?;
+        let (loopback, rested_loopback) = (loopback(Duration::ZERO).await?, loopback(REST).await?);
+        let instance = instances(folder.path()).await?;
+        Ok(Self { disk, commit, rested_commit, loopback, rested_loopback, instance })
     }
 
     pub(crate) fn print(&self) {
         line("floor: one write + fdatasync", &spread(&self.disk), "");
         line("floor: one row committed by SQLite, synced", &spread(&self.commit), "");
+        line("floor: the same after a rest of 5 ms", &spread(&self.rested_commit), "");
         line("floor: one request over loopback", &spread(&self.loopback), "");
+        line("floor: the same after a rest of 5 ms", &spread(&self.rested_loopback), "");
         let (p50, p99) = (at(&self.instance, 50), at(&self.instance, 99));
         let micros = format!("p50 {:.0} µs · p99 {:.0} µs", 1000.0 * ms(p50), 1000.0 * ms(p99));
         line("floor: a fresh instance of a plugin", &micros, "");
@@ -63,6 +75,16 @@ impl Floors {
     /// The median of a commit.
     pub(crate) fn commit(&self) -> Duration {
         at(&self.commit, 50)
+    }
+
+    /// The median of a commit after a rest.
+    pub(crate) fn rested_commit(&self) -> Duration {
+        at(&self.rested_commit, 50)
+    }
+
+    /// The median of a request after a rest.
+    pub(crate) fn rested_request(&self) -> Duration {
+        at(&self.rested_loopback, 50)
     }
 
     /// The median of a request.
@@ -84,14 +106,15 @@ fn durable_writes(folder: &Path) -> Result<Vec<Duration>> {
     Ok(took)
 }
 
-fn commits(folder: &Path) -> Result<Vec<Duration>> {
-    let database = Connection::open(folder.join("floor.db"))?;
+fn commits(path: &Path, rest: Duration) -> Result<Vec<Duration>> {
+    let database = Connection::open(path)?;
     database.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
          CREATE TABLE floor (number INTEGER PRIMARY KEY, text TEXT NOT NULL)",
     )?;
     let mut took = Vec::new();
     for _ in 0..TURNS {
+        std::thread::sleep(rest);
         let began = Instant::now();
         let mut insert = database.prepare_cached("INSERT INTO floor (text) VALUES (?1)")?;
         insert.execute(["7".repeat(400)])?;
@@ -101,7 +124,7 @@ fn commits(folder: &Path) -> Result<Vec<Duration>> {
     Ok(took)
 }
 
-async fn loopback() -> Result<Vec<Duration>> {
+async fn loopback(rest: Duration) -> Result<Vec<Duration>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/", listener.local_addr()?);
     let router = Router::new().route("/", get(async || "{}"));
@@ -109,6 +132,7 @@ async fn loopback() -> Result<Vec<Duration>> {
     let client = reqwest::Client::new();
     let mut took = Vec::new();
     for _ in 0..TURNS {
+        tokio::time::sleep(rest).await;
         let began = Instant::now();
         client.get(&url).send().await?.text().await?;
         took.push(began.elapsed());

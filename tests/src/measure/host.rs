@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tests::agent::Agent;
 use tokio::task::JoinSet;
 
+use crate::floors::REST;
+
 /// A running host.
 pub(crate) struct Host {
     child: Child,
@@ -125,7 +127,7 @@ impl Host {
     pub(crate) async fn until_ended(&self, job: &str) -> Result<()> {
         let path = format!("/api/jobs/{job}");
         loop {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(REST).await;
             let shown = self.ask(Method::GET, &path, None, 200).await?;
             match shown["status"].as_str() {
                 Some("queued" | "running") => {}
