@@ -50,6 +50,7 @@ use crate::dns::domains::{self, Domains};
 use crate::effects::boundary::Boundaries;
 use crate::effects::context::Outside;
 use crate::error::Error;
+use crate::jobs::receipts::Receipts;
 use crate::jobs::run::Runner;
 use crate::jobs::worker::{WorkerOptions, Workers};
 use crate::model::names::{InvalidName, WorkerId};
@@ -154,13 +155,9 @@ impl App {
         tell_changes(config);
         let limits = config.limits.clone();
         let runner = Runner::new(outside, catalog.clone(), engine.clone(), limits);
+        let stopping = CancellationToken::new();
+        let tasks = look_after(config, &runner.outside, &stopping);
         let workers = workers(config, runner, worker);
-        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        if let Some(interval) = config.reconcile.filter(|_| config.workers > 0) {
-            let (store, registry) = (store.clone(), registry.clone());
-            let stopping = stopping.clone();
-            tasks.spawn(Reconciler { store, registry, interval, stopping }.work());
-        }
         Ok(Arc::new(Self {
             home,
             store: store.settled(),
@@ -282,6 +279,22 @@ fn caretaker(
 fn workers(config: &Config, runner: Runner, id: WorkerId) -> Option<Workers> {
     let limit = config.workers;
     (limit > 0).then(|| Workers::start(runner, WorkerOptions { id, limit }))
+}
+
+/// Starts what is done beside the jobs.
+fn look_after(config: &Config, outside: &Outside, stopping: &CancellationToken) -> TaskTracker {
+    let tasks = TaskTracker::new();
+    if config.workers == 0 {
+        return tasks;
+    }
+    let Outside { store, providers: registry, remotes, .. } = outside.clone();
+    let receipts = Receipts { store: store.clone(), remotes };
+    tasks.spawn(receipts.sweep(stopping.clone()));
+    if let Some(interval) = config.reconcile {
+        let stopping = stopping.clone();
+        tasks.spawn(Reconciler { store, registry, interval, stopping }.work());
+    }
+    tasks
 }
 
 /// A name that no other run of a host has.

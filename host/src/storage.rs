@@ -28,6 +28,7 @@ pub mod feed;
 pub mod parts;
 pub mod planned;
 pub mod plugins;
+pub mod receipts;
 pub mod removal;
 pub mod retry;
 pub mod sqlite;
@@ -45,6 +46,7 @@ pub trait Store:
     + parts::PartStore
     + planned::PlanStore
     + plugins::PluginStore
+    + receipts::ReceiptStore
     + waits::WaitStore
     + Send
     + Sync

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::host_process::{Options, TestHost, injected};
+use windlass::app::evidence::POINTS_PASSED;
 
 /// The calls by which files become what they are.
 const CALLS: &str = "rename,fsync,fdatasync";
@@ -90,4 +91,46 @@ async fn what_a_killed_host_left_unfinished_is_gone_after_the_next_start() {
     assert_eq!(names, ["admin", "unknown"], "what is on record stays");
     let request = host.request(Method::GET, "/api/servers");
     assert_eq!(host.answer(request).await.0, 200);
+}
+
+/// The receipts that lie on the sandbox's machines.
+fn receipts(home: &Path) -> Vec<PathBuf> {
+    let machines = fs::read_dir(home.join("sandbox/contents")).into_iter().flatten();
+    let folders = machines.map(|machine| machine.unwrap().path().join("receipts"));
+    let files = folders.flat_map(|folder| fs::read_dir(folder).into_iter().flatten());
+    files.map(|file| file.unwrap().path()).collect()
+}
+
+async fn set_up(host: &TestHost, name: &str) -> String {
+    let body =
+        json!({ "ssl_email": "ops@example.com", "zone_name": "example.com", "subdomain": name });
+    host.submit(Method::POST, &format!("/api/servers/{name}/setup"), Some(body)).await
+}
+
+#[tokio::test]
+async fn receipts_of_a_job_whose_host_died_right_after_its_end_are_removed_after_the_next_start() {
+    let mut host = TestHost::start().await;
+    for name in ["counted", "web-1"] {
+        let made = host.create_server(name).await;
+        host.wait_for(&made, "completed").await;
+    }
+    host.terminate().await;
+    // The last point of a run is behind its end. No host comes to this one: it only counts.
+    assert!(host.restart_to_die(u64::MAX).await);
+    let counted = set_up(&host, "counted").await;
+    host.wait_for(&counted, "completed").await;
+    host.terminate().await;
+    let log = host.log();
+    let passed = log.lines().filter_map(|line| line.strip_prefix(POINTS_PASSED)).next_back();
+    let points: u64 = passed.unwrap().parse().unwrap();
+    assert_eq!(receipts(&host.home()), Vec::<PathBuf>::new());
+    assert!(host.restart_to_die(points).await);
+    let job = set_up(&host, "web-1").await;
+    assert!(!host.completes(&job).await);
+    host.died();
+    assert_ne!(receipts(&host.home()), Vec::<PathBuf>::new());
+    host.restart().await;
+    host.wait_for(&job, "completed").await;
+    let home = host.home();
+    host.until("/health", |_| receipts(&home).is_empty()).await;
 }

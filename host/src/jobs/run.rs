@@ -15,13 +15,14 @@ use crate::effects::grants::{AppScope, Grants};
 use crate::effects::journal::Journal;
 use crate::effects::remains::{self, Trace};
 use crate::effects::slots::{Place, Slot};
+use crate::jobs::receipts::Receipts;
 use crate::jobs::recovery::{self, Parts};
 use crate::model::app::{AppRecord, is_about_app};
 use crate::model::failure::Failure;
 use crate::model::job::{Finished, Job, JobRecord, Outcome, Running};
 use crate::model::journal::{Entry, Event, LogLevel, LogSource, NewEntry};
 use crate::model::limits::Limits;
-use crate::model::names::{Identity, ServerName};
+use crate::model::names::Identity;
 use crate::plugins::catalog::{Catalog, CatalogError};
 use crate::plugins::descriptor::Kind;
 use crate::plugins::engine::Engine;
@@ -287,6 +288,11 @@ impl Runner {
                 let (code, reason) =
                     failure.map_or(("", ""), |failure| (&failure.code, &failure.message));
                 info!(status = job.record.status.as_str(), code, reason, "job finished");
+                if let (Some(lease), Some(server)) = (job.lease(), &job.record.server)
+                    && !ended.receipts.is_empty()
+                {
+                    store.leave_receipts(lease, server, ended.receipts.clone());
+                }
                 store.finish((**job).clone(), ended.entries.clone()).await
             }
             How::GivenBack { job, reason } => {
@@ -297,21 +303,14 @@ impl Runner {
         }
     }
 
-    /// Removes the receipts of commands that nobody will ask for again. What is left when the host
-    /// dies before harms nobody.
+    /// Removes the receipts of commands that nobody will ask for again. What is left is on record with
+    /// the job's end, and removed after the next start.
     async fn clean_up(&self, ended: &Ended) {
         let How::Finished(job) = &ended.how else { return };
         let Some(name) = &job.record.server else { return };
         if !ended.receipts.is_empty() {
-            self.forget(name, &ended.receipts).await;
-        }
-    }
-
-    async fn forget(&self, name: &ServerName, receipts: &[Identity]) {
-        let Ok(Some(server)) = self.outside.store.server(name).await else { return };
-        let Ok(remote) = self.outside.remotes.of(&server).await else { return };
-        if let Err(error) = remote.forget(receipts).await {
-            warn!(%error, server = %name, "could not remove receipts of finished commands");
+            let Outside { store, remotes, .. } = self.outside.clone();
+            Receipts { store, remotes }.remove(name, &ended.receipts).await;
         }
     }
 }

@@ -20,6 +20,7 @@ mod plans;
 mod plugins;
 mod queue;
 mod readers;
+mod receipts;
 mod removal;
 mod retry;
 mod schema;

@@ -6,12 +6,12 @@ use rusqlite::{Connection, params};
 
 use crate::model::job::{Lease, PluginPin, View};
 use crate::model::journal::{Entry, Event, LogLevel, NewEntry};
-use crate::model::names::JobId;
+use crate::model::names::{Identity, JobId, ServerName};
 use crate::storage::parts::{Most, Part, PartStore};
 use crate::storage::sqlite::Sqlite;
 use crate::storage::sqlite::fault::{Fault, column, from_json, number, time, to_json};
-use crate::storage::sqlite::feed;
 use crate::storage::sqlite::verb::Writing;
+use crate::storage::sqlite::{feed, receipts};
 use crate::storage::{Change, LogLine, StorageError};
 
 #[async_trait]
@@ -51,13 +51,24 @@ pub(super) enum Deferred {
         /// When that was chosen.
         at: Timestamp,
     },
+    /// Receipts that are to be removed once the job has ended.
+    Leave {
+        /// Who writes.
+        lease: Lease,
+        /// Where they are.
+        server: ServerName,
+        /// Which.
+        receipts: Vec<Identity>,
+    },
 }
 
 impl Deferred {
     /// Who writes.
     pub(super) const fn lease(&self) -> &Lease {
         match self {
-            Self::Append { lease, .. } | Self::Pin { lease, .. } => lease,
+            Self::Append { lease, .. } | Self::Pin { lease, .. } | Self::Leave { lease, .. } => {
+                lease
+            }
         }
     }
 
@@ -71,6 +82,10 @@ impl Deferred {
             Self::Pin { lease, pin: plugin, at } => {
                 hold(writing.connection, lease)?;
                 pin(writing, (column(lease.number), &lease.job), plugin, *at)
+            }
+            Self::Leave { lease, server, receipts: left } => {
+                hold(writing.connection, lease)?;
+                receipts::leave(writing.connection, server, left)
             }
         }
     }

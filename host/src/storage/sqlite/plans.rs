@@ -8,13 +8,14 @@ use rusqlite::Connection;
 use super::*;
 
 /// Tables that hold what an operator has, and stay small. All others grow with what is done.
-const SMALL: [&str; 13] = [
+const SMALL: [&str; 14] = [
     "activations",
     "apps",
     "backup",
     "backup_plugins",
     "canaries",
     "counters",
+    "old_receipts",
     "plugin_versions",
     "providers",
     "secrets",

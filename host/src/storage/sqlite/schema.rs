@@ -14,7 +14,7 @@ use crate::storage::sqlite::fault::{Cause, Fault};
 use crate::storage::sqlite::mark;
 
 /// In order; each takes the schema from its place in the list to the next number.
-pub(super) const MIGRATIONS: [&str; 12] = [
+pub(super) const MIGRATIONS: [&str; 13] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_servers.sql"),
     include_str!("../../../migrations/sqlite/0003_config.sql"),
@@ -27,6 +27,7 @@ pub(super) const MIGRATIONS: [&str; 12] = [
     include_str!("../../../migrations/sqlite/0010_plugin_origins.sql"),
     include_str!("../../../migrations/sqlite/0011_ended_waits.sql"),
     include_str!("../../../migrations/sqlite/0012_dns_owners.sql"),
+    include_str!("../../../migrations/sqlite/0013_old_receipts.sql"),
 ];
 
 /// "WNDL": tells our files from other programs' ones.

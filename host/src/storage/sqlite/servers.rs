@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Rows, params};
 use crate::model::names::ServerName;
 use crate::model::server::Server;
 use crate::storage::sqlite::fault::{Fault, from_json, to_json};
-use crate::storage::sqlite::{apps, config};
+use crate::storage::sqlite::{apps, config, receipts};
 
 /// The record of a server, or none.
 pub(super) fn server(connection: &Connection, name: &ServerName) -> Result<Option<Server>, Fault> {
@@ -82,6 +82,7 @@ pub(super) fn remove(
         .execute(params![name.as_str(), now.as_microsecond()])?;
     connection.prepare_cached("DELETE FROM servers WHERE name = ?1")?.execute([name.as_str()])?;
     apps::forget(connection, name)?;
+    receipts::drop_of(connection, name)?;
     config::delete_secrets(connection, &format!("server/{name}/"))
 }
 

@@ -4,7 +4,9 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::model::failure::Failure;
+use crate::model::names::Identity;
 use crate::storage::apps::AppStore;
+use crate::storage::receipts::ReceiptStore;
 use crate::storage::{ConfigStore, KeptLease};
 
 #[tokio::test]
@@ -247,4 +249,24 @@ async fn a_job_given_back_is_claimed_again_with_its_pin() {
     assert_eq!(again.record.plugin, Some(pin));
     assert_eq!(again.record.attempt, 2);
     assert_eq!(bench.kinds(&id).await, ["submitted", "claimed", "pinned", "requeued", "claimed"]);
+}
+
+#[tokio::test]
+async fn receipts_are_left_with_the_end_of_their_job_and_go_with_their_server() {
+    let bench = Bench::new();
+    let (running, name) = bench.job_with_server().await;
+    let receipt = |effect| Identity { job: running.record.id.clone(), effect };
+    let receipts = vec![receipt(3), receipt(5)];
+    bench.store.leave_receipts(running.lease(), &name, receipts.clone());
+    bench.store.leave_receipts(running.lease(), &name, receipts.clone());
+    let late = Lease { fence: running.lease().fence + 1, ..running.lease().clone() };
+    bench.store.leave_receipts(&late, &name, vec![receipt(7)]);
+    bench.complete(running.clone()).await;
+    let bench = bench.reopen().await;
+    let left = bench.store.left_receipts().await.unwrap();
+    assert_eq!(left.into_iter().collect::<Vec<_>>(), [(name.clone(), receipts)]);
+    bench.store.removed_receipts(&[receipt(3)]).await.unwrap();
+    assert_eq!(bench.store.left_receipts().await.unwrap()[&name], [receipt(5)]);
+    bench.store.remove_server(&name, now()).await.unwrap();
+    assert!(bench.store.left_receipts().await.unwrap().is_empty());
 }
