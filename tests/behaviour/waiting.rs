@@ -8,13 +8,6 @@ use tests::echo;
 use tests::host_process::TestHost;
 use tests::workshop::{Workshop, result};
 
-/// Resident memory of a process, in bytes.
-fn resident(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
 #[tokio::test]
 async fn jobs_that_wait_leave_their_places_to_others() {
     let workshop = Workshop::open().await;
@@ -39,7 +32,7 @@ async fn ten_thousand_jobs_wait_at_once_and_nobody_else_notices_nor_are_they_los
     let mut host = TestHost::start().await;
     host.add_echo(echo::version(1)).await;
     host.echo("quick").await;
-    let before = resident(host.pid());
+    let before = host.resident();
     let names = (0..COUNT).map(|number| format!("waits-{number}"));
     let submitted = stream::iter(names).map(|name| {
         let host = &host;
@@ -48,7 +41,7 @@ async fn ten_thousand_jobs_wait_at_once_and_nobody_else_notices_nor_are_they_los
     let jobs: Vec<String> = submitted.buffered(32).collect().await;
     let all_run = |health: &Value| health["jobs"] == json!({ "queued": 0, "running": COUNT });
     host.until("/health", all_run).await;
-    let each = resident(host.pid()).saturating_sub(before) / COUNT;
+    let each = host.resident().saturating_sub(before) / COUNT;
     let last = format!("/api/jobs/{}", jobs[jobs.len() - 1]);
     let mut slowest = Duration::ZERO;
     for path in ["/health", &last].repeat(200) {

@@ -77,6 +77,13 @@ impl TestHost {
         self.child.as_ref().expect("the host runs").id()
     }
 
+    /// Its resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// The admin's token that the first start wrote.
     pub fn token(&self) -> String {
         std::fs::read_to_string(self.home().join("token")).expect("there is a token")

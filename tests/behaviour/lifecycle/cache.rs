@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use futures_util::future::join_all;
 use tests::echo::{self, ran};
 use tests::host_process::{Options, TestHost};
 
@@ -77,4 +78,19 @@ async fn code_that_is_not_as_it_was_written_is_compiled_again_and_fails_no_job()
     host.restart().await;
     assert_eq!(ran(&host.echo("none").await).0, "7.7.1");
     assert_eq!(mode(&code(&cache, &digest)), 0o600);
+}
+
+#[tokio::test]
+async fn the_first_jobs_of_a_host_have_their_plugin_compiled_once_and_not_in_its_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(&folder.path().join("code")).await;
+    let before = host.resident();
+    let servers: Vec<String> = (0..12).map(|number| format!("web-{number}")).collect();
+    let jobs = join_all(servers.iter().map(|name| host.create_server(name))).await;
+    join_all(jobs.iter().map(|job| host.wait_for(job, "completed"))).await;
+    let grown = host.resident().saturating_sub(before) / (1024 * 1024);
+    println!("{grown} MB more than before");
+    // 14 MB were counted, some of them pages of the program; 28 where the host itself compiled once,
+    // and over 80 where it did so for each job.
+    assert!(grown < 25, "{grown} MB more than before");
 }
