@@ -136,7 +136,8 @@ async fn a_log_that_was_cut_off_or_changed_is_told_with_the_way_out() {
     let whole = std::fs::read(&log).unwrap();
     let mut changed = whole.clone();
     changed[whole.len() / 2] ^= 0x41;
-    for damaged in [&whole[..whole.len() - 4096], &changed] {
+    // The last write may be one that nobody was promised, such as that receipts are gone.
+    for damaged in [&whole[..whole.len() - 4 * 4096], &changed] {
         std::fs::write(&log, damaged).unwrap();
         let said = doctor(&host.home(), &[]);
         let (verdict, told) = said.of("database");
